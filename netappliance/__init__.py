@@ -1,0 +1,3 @@
+"""A pluggable network appliance on Twisted: see docs/architecture.md for the map."""
+from __future__ import annotations
+

@@ -1,0 +1,74 @@
+"""Every plug point of the appliance, with its contract in prose.
+
+A provider carries a ``name`` (or ``kind``) that configuration selects it by. Providers are found with
+:mod:`twisted.plugin` in :mod:`netappliance.plugins`; only those that the configuration names are loaded. Interfaces here are
+stable: a change that breaks a provider is announced a year ahead.
+"""
+
+from __future__ import annotations
+
+from zope.interface import Attribute, Interface
+
+
+class ISectionKind(Interface):
+    """One kind of section of the configuration file: ``[kind]`` or ``[kind name]``."""
+
+    kind: str = Attribute("The word in the brackets; lower-case ASCII letters, digits and ``_``.")
+    named: bool = Attribute("True for ``[kind name]`` (any number), False for ``[kind]`` (at most one).")
+    schema: type = Attribute("The frozen dataclass of the section, its fields made by netappliance.config.schema.option.")
+
+    def check(section, configuration):  # type: ignore[no-untyped-def]
+        """
+        Look at one parsed section in the light of the whole file (cross references, duplicate addresses).
+
+        :param section: an instance of ``schema``.
+        :param configuration: the :class:`netappliance.config.loader.Configuration`.
+        :return: an iterable of :class:`netappliance.errors.ConfigProblem`, empty when all is well. Must not raise.
+        """
+
+
+class IServiceKind(ISectionKind):
+    """A section kind that runs something: udp, tcp, http, tracker, admin, manhole, demo, or yours."""
+
+    def make_service(section, appliance):  # type: ignore[no-untyped-def]
+        """
+        Build the service of one section; no side effects before ``privilegedStartService`` / ``startService``.
+
+        :param section: an instance of ``schema``.
+        :param appliance: the :class:`netappliance.appliance.Appliance` (poller, clusters, session table, configuration).
+        :return: an :class:`twisted.application.service.IService`.
+        """
+
+
+class IConnectionObserver(Interface):
+    """Told of every connection and session at open, when it may refuse, and at close (Rubris' ConnectionHandler and
+    ConnectionTerminationHandler). An exception in an observer is contained: logged once with a traceback, counted."""
+
+    name: str = Attribute("What the configuration selects the observer by.")
+
+    def session_opened(session):  # type: ignore[no-untyped-def]
+        """
+        A session begins; called synchronously, so be quick.
+
+        :param session: :class:`netappliance.sessions.session.Session`.
+        :return: None to allow, or a short text that says why it is refused (it goes to the log, never to a label).
+        """
+
+    def session_closed(session):  # type: ignore[no-untyped-def]
+        """
+        A session has ended; ``session.close_reason`` and all counters are final.
+
+        :param session: the same object that was given to ``session_opened``.
+        """
+
+
+class IBalancer(Interface):
+    """Chooses a backend for a key. Pure: no clock, no random source but what it was built with."""
+
+    def choose(backends, key, now):  # type: ignore[no-untyped-def]
+        """
+        :param backends: non-empty sequence of :class:`netappliance.clusters.backend.Backend` that are eligible now.
+        :param key: bytes that hash policies hash (empty when there is none).
+        :param now: monotonic seconds.
+        :return: one element of ``backends``.
+        """
