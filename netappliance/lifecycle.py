@@ -15,12 +15,11 @@ from twisted.logger import Logger
 
 from netappliance.clusters.cluster import Cluster
 from netappliance.errors import StartError
-from netappliance.interfaces import IServiceKind
 from netappliance.sessions.reasons import SHUTDOWN
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
-    from netappliance.config.kinds import Kinds
+    from netappliance.registry import Kinds
 
 _log = Logger()
 
@@ -54,9 +53,7 @@ class ApplianceService(MultiService):
         appliance, configuration = self.appliance, self.appliance.configuration
         for section in configuration.sections("cluster"):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
-        for kind in kinds.used(configuration):
-            if not IServiceKind.providedBy(kind):
-                continue
+        for kind in kinds.services(configuration):
             for section in configuration.sections(kind.kind):
                 service = kind.make_service(section, appliance)
                 stage = getattr(kind, "stage", "traffic")

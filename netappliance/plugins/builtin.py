@@ -1,0 +1,9 @@
+"""The section kinds that come with the appliance; each is imported only when a configuration names it."""
+
+from __future__ import annotations
+
+from netappliance.registry import LazySection, LazyService
+
+appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False)
+cluster = LazySection("cluster", "netappliance.clusters.section:ClusterKind", named=True)
+tcp = LazyService("tcp", "netappliance.tcp.kind:TcpKind", named=True)
