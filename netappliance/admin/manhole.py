@@ -1,0 +1,296 @@
+"""
+``[manhole]``: an SSH server with a Python prompt inside the running appliance, for live debugging.
+
+Public keys only; no password, no telnet, no commands, no forwarding, no subsystems. Whoever logs in can do what the process
+can do: the key file is the whole protection, so a doubtful one stops the start instead of weakening the door.
+Importing this module imports Twisted's reactor (conch does), so it is loaded only when the section is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from twisted.application.service import MultiService
+from twisted.conch.error import ConchError, ValidPublicKey
+from twisted.conch.interfaces import IConchUser, ISession
+from twisted.conch.manhole import Manhole
+from twisted.conch.manhole_ssh import TerminalRealm, TerminalSession, TerminalSessionTransport, TerminalUser
+from twisted.conch.ssh.factory import SSHFactory
+from twisted.conch.ssh.keys import Key
+from twisted.conch.ssh.session import SSHSession
+from twisted.conch.ssh.transport import SSHServerTransport
+from twisted.conch.ssh.userauth import SSHUserAuthServer
+from twisted.conch.insults import insults
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.cred.credentials import ISSHPrivateKey
+from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.portal import IRealm, Portal
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.logger import Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..errors import StartError
+from ..listening import ListeningService
+from .manhole_section import ManholeSection
+from .ssh_keys import fingerprint, load_authorized_keys, load_or_make_host_key
+
+_log = Logger()
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who passed the key check: the name that the client gave (not verified) and the fingerprint of the key (verified)."""
+
+    user: str
+    fingerprint: str
+
+
+@implementer(ICredentialsChecker)
+class AuthorizedKeyChecker:
+    """
+    Accepts any user name with a key of the authorized_keys file, which is read anew for each attempt so that removing a
+    key takes effect at once; a file that has become doubtful lets nobody in.
+    """
+
+    credentialInterfaces = (ISSHPrivateKey,)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Login]:
+        """Check a key offer or a signature. :return: fires with :class:`Login` or fails with UnauthorizedLogin."""
+        offered = fingerprint(credentials.blob)
+        try:
+            authorized = credentials.blob in load_authorized_keys(self._path)
+        except StartError as error:
+            _log.error("manhole lets nobody in: {why}", why=str(error))
+            authorized = False
+        if not authorized:
+            _log.warn("manhole refuses key {fingerprint}", fingerprint=offered)
+            return fail(UnauthorizedLogin("key not authorized"))
+        if not credentials.signature:
+            return fail(ValidPublicKey())
+        try:
+            verified = Key.fromString(credentials.blob).verify(credentials.signature, credentials.sigData)
+        except Exception:  # noqa: BLE001 - whatever a forged signature breaks in a parser is a failed login
+            verified = False
+        if not verified:
+            _log.warn("manhole refuses a bad signature for key {fingerprint}", fingerprint=offered)
+            return fail(UnauthorizedLogin("bad signature"))
+        return succeed(Login(credentials.username.decode("utf-8", "replace"), offered))
+
+
+class ManholeChannel(SSHSession):
+    """An SSH session channel that gives a prompt and nothing else."""
+
+    def request_exec(self, data: bytes) -> int:
+        """Refuse ``ssh host command`` (RFC 4254 section 6.5)."""
+        return 0
+
+    def request_subsystem(self, data: bytes) -> int:
+        """Refuse sftp and the like."""
+        return 0
+
+
+class ManholeSession(TerminalSession):
+    """The terminal of one login; survives clients without a terminal, window changes and end of input."""
+
+    width, height = 80, 24
+    _terminal: insults.ServerProtocol | None = None
+
+    def openShell(self, proto: Any) -> None:
+        """Start the prompt."""
+        self._terminal = self.chainedProtocolFactory()
+        self.transportFactory(proto, self._terminal, IConchUser(self.original), self.width, self.height)
+
+    def windowChanged(self, newWindowSize: tuple[int, int, int, int]) -> None:
+        """Follow the client's window. :param newWindowSize: rows, columns, pixels wide, pixels high."""
+        self.height, self.width = newWindowSize[:2]
+        protocol = self._terminal and self._terminal.terminalProtocol
+        if protocol is not None:
+            protocol.terminalSize(self.width, self.height)
+
+    def eofReceived(self) -> None:
+        """The client sends no more: close, after what it sent has been evaluated."""
+        if self._terminal is not None:
+            self._terminal.loseConnection()
+
+
+class ManholeUser(TerminalUser):
+    """A logged-in operator."""
+
+    def __init__(self, original: Componentized, avatarId: Login) -> None:
+        super().__init__(original, avatarId)
+        self.login = avatarId
+        self.channelLookup = {b"session": ManholeChannel}
+        self.subsystemLookup: dict[bytes, Any] = {}
+
+
+@implementer(IRealm)
+class ManholeRealm:
+    """Makes the operator's terminal over an explicit namespace; at most ``max_logins`` at once."""
+
+    def __init__(self, namespace: Mapping[str, object], max_logins: int) -> None:
+        self.logins = 0
+        self._namespace = namespace
+        self._max_logins = max_logins
+
+    def requestAvatar(self, avatarId: Login, mind: object, *interfaces: Any) -> tuple[Any, ManholeUser, Any]:
+        """
+        :return: (IConchUser, the user, what ends the login).
+        :raises UnauthorizedLogin: too many logins are open.
+        """
+        if IConchUser not in interfaces:
+            raise ConchError("the manhole gives terminals only")
+        if self.logins >= self._max_logins:
+            _log.warn("manhole refuses a login: {limit} are open", limit=self._max_logins)
+            raise UnauthorizedLogin("too many logins")
+        parts = Componentized()
+        user = ManholeUser(parts, avatarId)
+        session = ManholeSession(parts)
+        session.transportFactory = TerminalSessionTransport
+        session.chainedProtocolFactory = lambda: insults.ServerProtocol(Manhole, dict(self._namespace))
+        parts.setComponent(IConchUser, user)
+        parts.setComponent(ISession, session)
+        self.logins += 1
+        return IConchUser, user, self._ended
+
+    def _ended(self) -> None:
+        self.logins -= 1
+
+
+class ManholeUserAuth(SSHUserAuthServer):
+    """User authentication with a limit on attempts; the time limit is the transport's."""
+
+    attemptsBeforeDisconnect = 10
+
+
+class ManholeTransport(SSHServerTransport):
+    """One SSH connection: has a deadline for the login, and logs login and logout."""
+
+    factory: ManholeFactory
+    _deadline: Any = None
+    _logged_in: Login | None = None
+
+    def connectionMade(self) -> None:
+        """Start the clock for the login."""
+        super().connectionMade()
+        self.transport.setTcpKeepAlive(True) if hasattr(self.transport, "setTcpKeepAlive") else None
+        self._deadline = self.factory.clock.callLater(self.factory.login_timeout_s, self._too_slow)
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        _log.info("manhole closes {peer}: no login in time", peer=self._peer())
+        self.transport.abortConnection()
+
+    def _peer(self) -> str:
+        address = self.transport.getPeer()
+        host, port = getattr(address, "host", None), getattr(address, "port", None)
+        return f"{host}:{port}" if host else "unix"
+
+    def setService(self, service: Any) -> None:
+        """Called for userauth first, and for the connection service once the key was accepted."""
+        if service.name == b"ssh-connection" and self._logged_in is None:
+            self._logged_in = cast(ManholeUser, self.avatar).login
+            self._stop_clock()
+            _log.info("manhole login: user {user} key {fingerprint} from {peer}", user=self._logged_in.user,
+                      fingerprint=self._logged_in.fingerprint, peer=self._peer())  # fmt: skip
+        super().setService(service)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Forget the connection and log the logout."""
+        self._stop_clock()
+        self.factory.connections.discard(self)
+        super().connectionLost(reason)
+        if self._logged_in is not None:
+            _log.info("manhole logout: user {user} key {fingerprint} from {peer}", user=self._logged_in.user,
+                      fingerprint=self._logged_in.fingerprint, peer=self._peer())  # fmt: skip
+
+
+class ManholeFactory(SSHFactory):
+    """
+    Makes the SSH connections and bounds those that have not logged in.
+
+    :param clock: for the login deadline.
+    """
+
+    protocol = ManholeTransport
+    sendDebug = False
+
+    def __init__(self, section: ManholeSection, realm: ManholeRealm, host_key: Key, clock: IReactorTime) -> None:
+        # fresh dictionaries: conch's ConchFactory shares class-level ones between all instances
+        self.publicKeys = {b"ssh-ed25519": host_key.public()}
+        self.privateKeys = {b"ssh-ed25519": host_key}
+        self.services = {**SSHFactory.services, b"ssh-userauth": ManholeUserAuth}
+        self.portal = Portal(realm, [AuthorizedKeyChecker(section.authorized_keys)])
+        self.clock = clock
+        self.login_timeout_s = section.login_timeout_s
+        self.connections: set[ManholeTransport] = set()
+        self._realm = realm
+        self._max_pending = section.max_pending
+
+    def buildProtocol(self, addr: IAddress | None) -> ManholeTransport | None:  # type: ignore[override]
+        """:return: None, which closes the connection, when too many have not logged in yet."""
+        if len(self.connections) - self._realm.logins >= self._max_pending:
+            _log.warn("manhole refuses a connection: {limit} have not logged in", limit=self._max_pending)
+            return None
+        connection = cast(ManholeTransport, super().buildProtocol(addr))
+        self.connections.add(connection)
+        return connection
+
+
+class ManholeService(MultiService):
+    """
+    The manhole's life: key files are read when it starts, before the listener opens.
+
+    :param namespace: the names an operator sees at the prompt; each login gets a copy.
+    """
+
+    def __init__(self, section: ManholeSection, namespace: Mapping[str, object], reactor: Any) -> None:
+        super().__init__()
+        self.setName("manhole")
+        self.realm = ManholeRealm(namespace, section.max_logins)
+        self.factory: ManholeFactory | None = None
+        self.listener: ListeningService | None = None
+        self._section = section
+        self._reactor = reactor
+
+    def privilegedStartService(self) -> None:
+        """
+        Read the key files and listen.
+
+        :raises StartError: a key file is doubtful or the address is busy.
+        """
+        section = self._section
+        load_authorized_keys(section.authorized_keys)
+        host_key = load_or_make_host_key(section.host_key)
+        self.factory = ManholeFactory(section, self.realm, host_key, self._reactor)
+        self.listener = ListeningService("manhole", section.listen.description, self.factory, self._reactor)
+        self.listener.setServiceParent(self)
+        super().privilegedStartService()
+        _log.info("manhole on {listen}, host key {fingerprint}", listen=section.listen.description,
+                  fingerprint=fingerprint(host_key.public().blob()))  # fmt: skip
+
+    def startService(self) -> None:
+        """Start, for callers that have no privileged phase too."""
+        if self.listener is None:
+            self.privilegedStartService()
+        super().startService()
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop listening and close every login."""
+        stopped: Deferred[Any] = super().stopService()
+        if self.factory is not None:
+            for connection in list(self.factory.connections):
+                connection.loseConnection()
+        return stopped

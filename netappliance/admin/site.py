@@ -1,0 +1,285 @@
+"""
+The HTTP side of ``[admin]``: a flat table of pages on twisted.web, strict about methods, sizes and time.
+
+Reading needs no token; every page that changes state must ask :class:`netappliance.admin.token.TokenGuard` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import Any, cast
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
+from prometheus_client.registry import CollectorRegistry
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+_SECURITY_HEADERS = (
+    (b"Server", b"netappliance"),
+    (b"Cache-Control", b"no-store"),
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"X-Frame-Options", b"DENY"),
+    (b"Referrer-Policy", b"no-referrer"),
+    (b"Content-Security-Policy", b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+                                 b"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+)  # fmt: skip
+
+TEXT = b"text/plain; charset=utf-8"
+HTML = b"text/html; charset=utf-8"
+
+
+class Page(Resource):
+    """
+    One page: a path, what it is, and a function that answers.
+
+    :param answer: takes the request, may set code and headers on it, returns the body; anything it raises is a 500 and a
+        traceback in the log.
+    :param summary: one line for the index page; empty keeps the page off it.
+    :param methods: what is allowed; HEAD is answered where GET is.
+    """
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        answer: Callable[[Request], bytes],
+        summary: str = "",
+        content_type: bytes = TEXT,
+        methods: tuple[bytes, ...] = (b"GET",),
+    ) -> None:
+        super().__init__()
+        self.summary = summary
+        self.methods = (*methods, b"HEAD") if b"GET" in methods else methods
+        self._answer = answer
+        self._content_type = content_type
+
+    def render(self, request: IRequest) -> bytes:
+        """Answer, or refuse the method (405 with Allow, RFC 9110 section 15.5.6)."""
+        made = cast(Request, request)
+        if made.method not in self.methods:
+            made.setHeader(b"Allow", b", ".join(self.methods))
+            return refusal(made, 405, "method not allowed")
+        made.setHeader(b"Content-Type", self._content_type)
+        body = self._answer(made)
+        if made.method == b"HEAD":
+            made.setHeader(b"Content-Length", b"%d" % len(body))
+            return b""
+        return body
+
+
+def refusal(request: Request, code: int, why: str) -> bytes:
+    """Set ``code`` and return the plain body that says why."""
+    request.setResponseCode(code)
+    request.setHeader(b"Content-Type", TEXT)
+    return f"{code} {why}\n".encode()
+
+
+class AdminRequest(Request):
+    """A request whose body is bounded and whose answers carry the security headers."""
+
+    _body_bytes = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """Refuse a declared body that is too large before it is read."""
+        if length is not None and length > self._limit():
+            self._refuse_body()
+            length = 0
+        super().gotLength(length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Count the body and refuse it when a chunked one turns out too large."""
+        self._body_bytes += len(data)
+        if self._body_bytes <= self._limit():
+            super().handleContentChunk(data)
+        elif self._body_bytes - len(data) <= self._limit():
+            self._refuse_body()
+
+    def _limit(self) -> int:
+        return cast(AdminChannel, self.channel).site.max_body_bytes
+
+    def _refuse_body(self) -> None:
+        self._body_bytes = self._limit() + 1
+        channel = cast(AdminChannel, self.channel)
+        channel.refuse(413, "Content Too Large")
+
+    def process(self) -> None:
+        """Called with the whole request: set what every answer has, then find the page."""
+        if self._body_bytes > self._limit():
+            return
+        for name, value in _SECURITY_HEADERS:
+            self.setHeader(name, value)
+        self.prepath = []
+        self.postpath = []
+        self.site = cast(AdminChannel, self.channel).site
+        try:
+            self.render(self.site.getResourceFor(self))
+        except Exception:  # noqa: BLE001 - processingFailed logs it and answers 500
+            self.processingFailed(Failure())
+
+
+class AdminChannel(HTTPChannel):
+    """One connection: each request must be whole and answered within the site's ``request_timeout_s``."""
+
+    site: AdminSite
+    totalHeadersSize = 8192
+    maxHeaders = 100
+    _deadline: IDelayedCall | None = None
+
+    def dataReceived(self, data: bytes) -> None:
+        """Start the request's clock with its first byte; later bytes do not extend it."""
+        if self._deadline is None:
+            self._deadline = self.callLater(self.site.request_timeout_s, self._too_slow)
+        super().dataReceived(data)
+
+    def requestDone(self, request: Request) -> None:
+        """The answer is on its way; from here the idle timeout rules."""
+        self._stop_clock()
+        super().requestDone(request)
+
+    def refuse(self, code: int, why: str) -> None:
+        """Answer without looking at the rest of the request, and close."""
+        self.transport.write(
+            f"HTTP/1.1 {code} {why}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode("ascii")
+        )
+        self.loseConnection()
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        self.forceAbortClient()
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Forget the connection."""
+        self._stop_clock()
+        self.site.channels.discard(self)
+        super().connectionLost(reason)
+
+
+class AdminSite(Site):
+    """
+    The pages by exact path, with a limit on connections.
+
+    :param max_connections: beyond it a new connection is closed at once and counted in ``refused``.
+    :param request_timeout_s: from a request's first byte to its answer.
+    :param idle_timeout_s: how long a kept connection may say nothing.
+    :param max_body_bytes: of a request.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        *,
+        reactor: Any,
+        max_connections: int = 64,
+        request_timeout_s: float = 30.0,
+        idle_timeout_s: float = 60.0,
+        max_body_bytes: int = 65536,
+    ) -> None:
+        super().__init__(Resource(), requestFactory=AdminRequest, timeout=idle_timeout_s, reactor=reactor)
+        self.protocol = AdminChannel
+        self.displayTracebacks = False
+        self.max_connections = max_connections
+        self.request_timeout_s = request_timeout_s
+        self.max_body_bytes = max_body_bytes
+        self.channels: set[AdminChannel] = set()
+        self.refused = 0
+        self._pages: dict[bytes, Page] = {}
+        self._prefixes: list[tuple[bytes, Page]] = []
+        self._unknown = Page(lambda request: refusal(request, 404, "no such page"), methods=(b"GET",))
+        self.add_page("/", Page(self._index, content_type=HTML))
+
+    def add_page(self, path: str, page: Page) -> None:
+        """
+        Serve ``page`` at ``path``; one that ends in ``/*`` gets every path below it that has no page of its own.
+        A later page replaces an earlier one, which is how the dashboard takes ``/``.
+        """
+        key = path.encode("ascii")
+        if key.endswith(b"/*"):
+            self._prefixes.insert(0, (key[:-1], page))
+        else:
+            self._pages[key] = page
+
+    def getResourceFor(self, request: Request) -> Page:
+        """The page of the request's path, or the one that answers 404."""
+        page = self._pages.get(request.path)
+        if page is not None:
+            return page
+        for prefix, below in self._prefixes:
+            if request.path.startswith(prefix):
+                return below
+        return self._unknown
+
+    def buildProtocol(self, addr: IAddress) -> AdminChannel | None:  # type: ignore[override]
+        """:return: None, which closes the connection, when there are too many."""
+        if len(self.channels) >= self.max_connections:
+            if not self.refused:
+                self._log.warn("[admin] refuses connections beyond {limit}", limit=self.max_connections)
+            self.refused += 1
+            return None
+        channel = cast(AdminChannel, super().buildProtocol(addr))
+        self.channels.add(channel)
+        return channel
+
+    def log(self, request: Request) -> None:
+        """Scrapes are not worth a line each; failures are logged where they happen."""
+
+    def _index(self, request: Request) -> bytes:
+        rows = "".join(
+            f'<li><a href="{escape(path.decode("ascii"))}">{escape(path.decode("ascii"))}</a> {escape(page.summary)}</li>'
+            for path, page in sorted(self._pages.items())
+            if page.summary
+        )
+        return f"<!DOCTYPE html><html lang=en><title>netappliance</title><h1>netappliance</h1><ul>{rows}</ul>".encode()
+
+
+def metrics_page(registry: CollectorRegistry) -> Page:
+    """``/metrics`` in the format that Accept asks for: Prometheus text 0.0.4 unless the scraper knows better."""
+
+    def answer(request: Request) -> bytes:
+        accept = (request.getHeader("Accept") or "")[:1024]
+        try:
+            encoder, content_type = choose_encoder(accept)
+        except ValueError:  # a version that is not a number
+            encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
+        request.setHeader(b"Content-Type", content_type.encode("ascii", "replace"))
+        return encoder(registry)
+
+    return Page(answer, "metrics for Prometheus")
+
+
+def live_page() -> Page:
+    """``/live``: 200 as long as the process can answer at all."""
+    return Page(lambda _request: b"live\n", "200 while the process runs")
+
+
+def ready_page(readiness: Callable[[], str]) -> Page:
+    """
+    ``/ready``: 200 when new sessions are welcome, else 503 with the reason.
+
+    :param readiness: returns an empty text when ready, else why not: ``starting`` or ``draining``.
+    """
+
+    def answer(request: Request) -> bytes:
+        why = readiness()
+        if why:
+            request.setHeader(b"Retry-After", b"1")
+            return refusal(request, 503, why)
+        return b"ready\n"
+
+    return Page(answer, "200 when new sessions are welcome, 503 while starting or draining")
+
+
+def config_page(render: Callable[[], str]) -> Page:
+    """``/config``: the effective configuration as ini text, secrets replaced."""
+    return Page(lambda _request: render().encode("utf-8", "backslashreplace"), "the effective configuration")
