@@ -1,0 +1,1 @@
+"""Clusters of backends: balancing, back-off, resolution."""

@@ -1,0 +1,1 @@
+"""Configuration: ini text to frozen dataclasses, or all errors at once."""

@@ -1,0 +1,1 @@
+"""How bytes move: poller, listeners, accept queue, timers, relay. No policy lives here."""

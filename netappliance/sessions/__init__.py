@@ -1,0 +1,1 @@
+"""The life of every session: reasons, counters, the live table, limits and observers."""

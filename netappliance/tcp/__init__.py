@@ -1,0 +1,1 @@
+"""TCP reverse proxy with the PROXY protocol."""

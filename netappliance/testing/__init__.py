@@ -1,0 +1,1 @@
+"""Doubles and contract tests that authors of plug-ins import."""

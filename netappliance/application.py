@@ -1,0 +1,64 @@
+"""``twistd proxy``: the command line, and the service tree that it runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from netappliance import __version__
+from netappliance.appliance import Appliance
+from netappliance.config.loader import Configuration, read
+from netappliance.errors import ConfigErrors
+from netappliance.lifecycle import ApplianceService
+from netappliance.registry import section_kinds
+
+
+class Options(usage.Options):  # type: ignore[misc]
+    """Command line of ``twistd proxy``."""
+
+    synopsis = "[options]"
+    longdesc = (
+        "Runs the network appliance that the configuration file describes. Every error of the file is reported at once, each as "
+        "'file: [section] key: why'. SIGTERM drains and stops, a second one stops at once; SIGUSR1 reopens log files."
+    )
+    optParameters = [["config", "c", "etc/proxy.ini", "The configuration file."]]
+    optFlags = [["check", None, "Print every error of the file (exit 1), or the effective configuration (exit 0)."]]
+    compData = usage.Completions(optActions={"config": usage.CompleteFiles("*.ini")})
+
+    configuration: Configuration
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"netappliance {__version__}")  # noqa: T201 - the command line's answer
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Read the configuration; a bad one ends the process with status 1 and no traceback."""
+        try:
+            self.configuration = read(Path(self["config"]), section_kinds())
+        except ConfigErrors as errors:
+            sys.stderr.write(f"{errors}\n")
+            raise SystemExit(1) from None
+        if self["check"]:
+            sys.stdout.write(self.configuration.text())
+            raise SystemExit(0)
+
+
+def makeService(options: Options, reactor: Any = None) -> IService:
+    """
+    Build the whole service tree; nothing is bound, opened or started before the tree is started.
+
+    :param reactor: Twisted's global reactor unless given.
+    """
+    if reactor is None:
+        from twisted.internet import reactor as global_reactor  # the one place that knows it
+
+        reactor = global_reactor
+    appliance = Appliance(options.configuration, reactor)
+    parent: Any = options.parent or {}
+    pidfile = parent.get("pidfile") if parent.get("nodaemon") else None
+    return ApplianceService(appliance, section_kinds(), foreground=bool(parent.get("nodaemon")), pidfile=pidfile)

@@ -1,0 +1,197 @@
+"""
+The data-plane poller: one epoll object for every data socket, nested in Twisted's reactor.
+
+The reactor watches a single descriptor, the epoll object itself. Sockets are registered once, edge-triggered and for both
+directions, so a connection costs one ``epoll_ctl`` in its whole life and none when it stalls. The price is a rule for
+owners: after an edge, read until a short read or EAGAIN, or remember that there is more (``poller.later`` or a flag).
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+from collections.abc import Callable
+from socket import SocketType
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+READABLE = select.EPOLLIN
+WRITABLE = select.EPOLLOUT
+ERROR = select.EPOLLERR
+HANGUP = select.EPOLLHUP
+PEER_FIN = select.EPOLLRDHUP
+#: anything that a read tells more about
+READ_SIDE = READABLE | ERROR | HANGUP | PEER_FIN
+#: the end of the stream is behind the bytes that are there: a short read is no proof that all was read
+ENDING = ERROR | HANGUP | PEER_FIN
+
+OnReady = Callable[[int], None]
+
+_EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_log = Logger()
+
+
+class PollerOwner(Protocol):
+    """An owner whose ``on_ready`` raised is told, so that it ends with cause ``internal`` and hurts no other."""
+
+    def crashed(self) -> None:
+        """Close everything that belongs together; must not raise."""
+
+
+class IPollerReactor(IReactorFDSet, IReactorTime):
+    """What the poller needs of the reactor."""
+
+
+@implementer(IReadDescriptor)
+class Poller:
+    """
+    Calls the owners of descriptors when these become ready.
+
+    :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
+    :ivar crashes_total: callbacks that raised.
+    """
+
+    #: events taken from the kernel at once: the fairness budget of the data plane against timers and other services
+    MAX_EVENTS = 512
+    #: polls in one reactor turn while there is more to do
+    MAX_ROUNDS = 4
+
+    def __init__(self, reactor: IPollerReactor, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.now = clock()
+        self.crashes_total = 0
+        self._reactor = reactor
+        self._callbacks: dict[int, OnReady] = {}
+        self._doomed: list[SocketType] = []
+        self._in_round = False
+        self._later: list[Callable[[], None]] = []
+        self._later_scheduled = False
+        self._epoll: select.epoll | None = None
+
+    def start(self) -> None:
+        """Open the epoll object and hang it into the reactor."""
+        self._epoll = select.epoll()
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        """Leave the reactor and close the epoll object; the sockets belong to their owners."""
+        if self._epoll is not None:
+            self._reactor.removeReader(self)
+            self._epoll.close()
+            self._epoll = None
+        self._callbacks.clear()
+        self._later.clear()
+
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
+    def add(self, fd: int, on_ready: OnReady) -> None:
+        """
+        Watch a descriptor; ``on_ready(mask)`` is called on every edge with ``EPOLL*`` bits.
+
+        :raises OSError: ENOSPC or ENOMEM when the kernel watches too many.
+        """
+        epoll = self._epoll
+        if epoll is None:
+            raise OSError(errno.EBADF, "the poller is stopped")
+        epoll.register(fd, _EDGES)
+        self._callbacks[fd] = on_ready
+
+    def redirect(self, fd: int, on_ready: OnReady) -> None:
+        """Give a watched descriptor to another owner; edges that came before are gone, so the new owner tries at once."""
+        self._callbacks[fd] = on_ready
+
+    def close(self, sock: SocketType) -> None:
+        """
+        Stop calling the owner of a socket and close it.
+
+        During a round the close waits for the round's end: a descriptor number that is given out again at once would be
+        handed the old socket's remaining events. The kernel forgets a descriptor when it is closed.
+        """
+        self._callbacks.pop(sock.fileno(), None)
+        if self._in_round:
+            self._doomed.append(sock)
+        else:
+            sock.close()
+
+    def detach(self, fd: int) -> None:
+        """Stop watching a descriptor that stays open."""
+        if self._callbacks.pop(fd, None) is not None and self._epoll is not None:
+            self._epoll.unregister(fd)
+
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call once on the next reactor turn: for the rest of work that exceeded its fairness budget."""
+        self._later.append(callback)
+        if not self._later_scheduled:
+            self._later_scheduled = True
+            self._reactor.callLater(0, self._run_later)
+
+    def tick(self) -> float:
+        """Bring ``now`` up to date outside of a round, for timers, and return it."""
+        self.now = self.clock()
+        return self.now
+
+    def fileno(self) -> int:
+        """The epoll object is what the reactor watches."""
+        return self._epoll.fileno() if self._epoll is not None else -1
+
+    def logPrefix(self) -> str:
+        """Name this descriptor in Twisted's log context."""
+        return "dataplane"
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Called by the reactor at its end."""
+
+    def doRead(self) -> None:
+        """Hand out the events that are there; bounded, so that the reactor's timers and services have their turn."""
+        epoll = self._epoll
+        if epoll is None:
+            return
+        callbacks = self._callbacks
+        for _ in range(self.MAX_ROUNDS):
+            events = epoll.poll(0, self.MAX_EVENTS)
+            if not events:
+                return
+            self.now = self.clock()
+            self._in_round = True
+            for fd, mask in events:
+                # absent when an earlier callback of this round closed it
+                callback = callbacks.get(fd)
+                if callback is not None:
+                    try:
+                        callback(mask)
+                    except Exception:  # noqa: BLE001 - one session's bug ends that session only
+                        self._crashed(callback)
+            self._in_round = False
+            if self._doomed:
+                self._bury()
+
+    def _bury(self) -> None:
+        doomed, self._doomed = self._doomed, []
+        for sock in doomed:
+            sock.close()
+
+    def _run_later(self) -> None:
+        self._later_scheduled = False
+        callbacks, self._later = self._later, []
+        self.now = self.clock()
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - as in doRead
+                self._crashed(callback)
+
+    def _crashed(self, callback: Callable[..., None]) -> None:
+        self.crashes_total += 1
+        owner = getattr(callback, "__self__", None)
+        _log.failure("a data-plane callback of {owner} raised; its session is closed", owner=type(owner).__name__)
+        crashed = getattr(owner, "crashed", None)
+        if crashed is not None:
+            try:
+                crashed()
+            except Exception:  # noqa: BLE001 - nothing more can be done for it
+                _log.failure("closing after the failure above failed too")

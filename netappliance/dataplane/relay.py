@@ -1,0 +1,185 @@
+"""A byte relay between two connected sockets: eager writes, one buffer for all, back-pressure by not reading."""
+
+from __future__ import annotations
+
+import socket
+from socket import SocketType
+from typing import Protocol
+
+from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller
+from netappliance.dataplane.sockets import pending_error
+
+#: bytes of the shared receive buffer: the watermark, for a leg keeps at most one unsent read
+BUFFER_SIZE = 128 * 1024
+_buffer = bytearray(BUFFER_SIZE)
+_view = memoryview(_buffer)
+NOTHING = memoryview(b"")
+
+
+class RelayOwner(Protocol):
+    """The session that two legs belong to."""
+
+    def leg_failed(self, leg: Leg, error: OSError) -> None:
+        """A system call on this leg's socket failed; the owner closes both."""
+
+    def relay_done(self, first: Leg) -> None:
+        """Both directions ended with FIN and all bytes are delivered; ``first`` is the leg that ended first."""
+
+    def crashed(self) -> None:
+        """A callback raised; the owner closes both."""
+
+
+class Leg:
+    """
+    One side of a relay: its socket and the bytes that its peer's side could not yet send on it.
+
+    :ivar pending: unsent bytes; not None also means "blocked", so an empty one holds the other side back while connecting.
+    :ivar readable: an edge came that has not been read to its end.
+    :ivar ending: FIN, error or hang-up was seen, so a short read proves nothing.
+    :ivar sent: bytes sent on this socket. :ivar received: bytes received from it. :ivar last: monotonic seconds of the last one.
+    """
+
+    __slots__ = (
+        "ending",
+        "eof",
+        "last",
+        "owner",
+        "peer",
+        "pending",
+        "poller",
+        "queued",
+        "readable",
+        "received",
+        "recv_into",
+        "send",
+        "sent",
+        "shut",
+        "sock",
+    )
+
+    #: full reads in one turn of one leg, the fairness budget
+    BUDGET = 8
+
+    peer: Leg
+
+    def __init__(self, sock: SocketType, owner: RelayOwner, poller: Poller) -> None:
+        self.sock = sock
+        self.recv_into = sock.recv_into
+        self.send = sock.send
+        self.owner = owner
+        self.poller = poller
+        self.pending: memoryview | None = NOTHING
+        self.readable = False
+        self.queued = False
+        self.ending = False
+        self.eof = False
+        self.shut = False
+        self.sent = 0
+        self.received = 0
+        self.last = poller.now
+
+    def crashed(self) -> None:
+        """A callback of this leg raised."""
+        self.owner.crashed()
+
+    def on_ready(self, mask: int) -> None:
+        """Edges of this leg's socket."""
+        if mask & ENDING:
+            self.ending = True
+            if mask & ERROR:
+                self.owner.leg_failed(self, pending_error(self.sock))
+                return
+        if mask & WRITABLE and self.pending is not None:
+            self.flush()
+        if mask & READ_SIDE:
+            self.pump()
+
+    def pump(self) -> None:
+        """Move what this socket has to its peer until it is empty, the peer is full or the budget is used up."""
+        peer = self.peer
+        if peer.pending is not None or self.eof:
+            self.readable = True
+            return
+        recv_into, send = self.recv_into, peer.send
+        for _ in range(self.BUDGET):
+            try:
+                count = recv_into(_buffer)
+            except BlockingIOError:
+                self.readable = False
+                return
+            except OSError as error:
+                self.owner.leg_failed(self, error)
+                return
+            if not count:
+                self._ended()
+                return
+            self.received += count
+            self.last = self.poller.now
+            try:
+                sent = send(_view[:count])
+            except BlockingIOError:
+                sent = 0
+            except OSError as error:
+                self.owner.leg_failed(peer, error)
+                return
+            peer.sent += sent
+            if sent < count:
+                peer.pending = memoryview(bytes(_view[sent:count]))
+                self.readable = True
+                return
+            if count < BUFFER_SIZE and not self.ending:
+                self.readable = False
+                return
+        self.readable = True
+        if not self.queued:
+            self.queued = True
+            self.poller.later(self._resume)
+
+    def _resume(self) -> None:
+        self.queued = False
+        if self.readable and self.sock.fileno() >= 0:
+            self.pump()
+
+    def flush(self) -> None:
+        """Send what is pending; when it is all gone, let the peer read on."""
+        pending = self.pending
+        if pending is None:
+            return
+        if pending:
+            try:
+                sent = self.send(pending)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.owner.leg_failed(self, error)
+                return
+            self.sent += sent
+            self.last = self.poller.now
+            if sent < len(pending):
+                self.pending = pending[sent:]
+                return
+        self.pending = None
+        peer = self.peer
+        if peer.eof:
+            self._shutdown()
+        elif peer.readable:
+            peer.pump()
+
+    def _ended(self) -> None:
+        self.eof = True
+        self.readable = False
+        self.last = self.poller.now
+        peer = self.peer
+        if peer.pending is None:
+            peer._shutdown()
+
+    def _shutdown(self) -> None:
+        """Everything was sent: pass the other side's FIN on."""
+        self.shut = True
+        if self.eof and self.peer.shut:
+            self.owner.relay_done(self)
+            return
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self.owner.leg_failed(self, error)

@@ -1,0 +1,202 @@
+"""Ordered start and stop: bind everything, serve, drain, close."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from netappliance.clusters.cluster import Cluster
+from netappliance.errors import StartError
+from netappliance.interfaces import IServiceKind
+from netappliance.sessions.reasons import SHUTDOWN
+
+if TYPE_CHECKING:
+    from netappliance.appliance import Appliance
+    from netappliance.config.kinds import Kinds
+
+_log = Logger()
+
+#: stages in the order of their start; they stop in reverse
+STAGES = ("admin", "support", "traffic")
+
+
+class ApplianceService(MultiService):
+    """
+    The root of the service tree.
+
+    Start: admin pages (``/ready`` says 503), supporting services (name resolution, health, demo backends), then traffic. Stop:
+    traffic stops accepting, live sessions drain until ``shutdown_grace``, what is left closes with cause ``shutdown``, then the rest
+    stops in reverse. A MultiService alone stops all children at once, without waiting in between.
+    """
+
+    def __init__(
+        self, appliance: Appliance, kinds: Kinds, *, foreground: bool = False, pidfile: str | None = None
+    ) -> None:
+        super().__init__()
+        self.appliance = appliance
+        self.stages: dict[str, list[IService]] = {stage: [] for stage in STAGES}
+        self._foreground = foreground
+        self._pidfile = pidfile
+        self._sweeps: list[LoopingCall] = []
+        self._drained: Deferred[None] | None = None
+        self._signals = 0
+        self._build(kinds)
+
+    def _build(self, kinds: Kinds) -> None:
+        appliance, configuration = self.appliance, self.appliance.configuration
+        for section in configuration.sections("cluster"):
+            appliance.clusters[section.name] = Cluster(section, appliance.rng)
+        for kind in kinds.used(configuration):
+            if not IServiceKind.providedBy(kind):
+                continue
+            for section in configuration.sections(kind.kind):
+                service = kind.make_service(section, appliance)
+                stage = getattr(kind, "stage", "traffic")
+                self.stages[stage].append(service)
+                service.setServiceParent(self)
+
+    # -- start --------------------------------------------------------------------------------------------------------
+
+    def privilegedStartService(self) -> None:
+        """
+        Bind every address and open every file, before privileges are dropped.
+
+        :raises StartError: in a daemon, where twistd hands it to the waiting parent; in the foreground it is printed and the process
+            ends with status 1.
+        """
+        try:
+            for service in self._in_order():
+                service.privilegedStartService()
+        except StartError as error:
+            for service in reversed(self._in_order()):
+                maybeDeferred(service.stopService)
+            if not self._foreground:
+                raise
+            sys.stderr.write(f"netappliance: {error}\n")
+            if self._pidfile:
+                Path(self._pidfile).unlink(missing_ok=True)
+            raise SystemExit(1) from None
+
+    def startService(self) -> None:
+        """Start the stages in order; ready when the last one is."""
+        appliance = self.appliance
+        plan = appliance.fit_descriptors()
+        if not plan.enough:
+            _log.warn(
+                "RLIMIT_NOFILE is {available} and cannot be raised; the limits need {needed}: max_connections is lowered to "
+                "{connections} and accept_queue_size to {queue}",
+                available=plan.available,
+                needed=plan.needed,
+                connections=plan.max_connections,
+                queue=plan.accept_queue_size,
+            )
+        appliance.poller.start()
+        self._every(appliance.timers.tick, lambda: appliance.timers.advance(appliance.poller.tick()))
+        zombies = appliance.configuration.appliance.zombie_check_interval_s
+        if zombies:
+            self._every(zombies, lambda: appliance.sessions.sweep_zombies(appliance.clock(), zombies), now=False)
+        self.running = True
+        for service in self._in_order():
+            service.startService()
+        appliance.ready = True
+        appliance.reactor.callWhenRunning(self._install_signals)
+        _log.info("ready: {count} services", count=len(self.services))
+
+    def _in_order(self) -> list[IService]:
+        return [service for stage in STAGES for service in self.stages[stage]]
+
+    def _every(self, seconds: float, call: Any, *, now: bool = True) -> None:
+        sweep = LoopingCall(call)
+        sweep.clock = self.appliance.reactor
+        sweep.start(seconds, now=now).addErrback(
+            lambda failure: _log.failure("a periodic task of the appliance ended", failure=failure)
+        )
+        self._sweeps.append(sweep)
+
+    # -- signals --------------------------------------------------------------------------------------------------------
+
+    def _install_signals(self) -> None:
+        # Twisted's own handlers make twistd end by the signal; an orderly stop is exit status 0
+        try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, self._on_stop_signal)
+            signal.signal(signal.SIGUSR1, self._on_reopen_signal)
+        except ValueError:
+            _log.info("not the main thread: signals stay as they are")
+
+    def _on_stop_signal(self, number: int, frame: Any) -> None:
+        self.appliance.reactor.callFromThread(self._stop_requested, signal.Signals(number).name)
+
+    def _on_reopen_signal(self, number: int, frame: Any) -> None:
+        self.appliance.reactor.callFromThread(self._reopen)
+
+    def _reopen(self) -> None:
+        for reopen in self.appliance.reopeners:
+            reopen()
+
+    def _stop_requested(self, name: str) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            _log.info("{name}: draining", name=name)
+            self.appliance.reactor.stop()
+        else:
+            _log.info("{name} again: stopping at once", name=name)
+            self._finish_drain()
+
+    # -- stop -----------------------------------------------------------------------------------------------------------
+
+    async def _stop(self) -> None:
+        appliance = self.appliance
+        appliance.ready = False
+        appliance.draining = True
+        await self._stop_stage("traffic")
+        await self._drain()
+        appliance.sessions.close_all(SHUTDOWN)
+        await self._stop_stage("support")
+        await self._stop_stage("admin")
+        for sweep in self._sweeps:
+            if sweep.running:
+                sweep.stop()
+        appliance.poller.stop()
+        self.running = False
+        _log.info("stopped")
+
+    def stopService(self) -> Deferred[None]:
+        """Drain and stop; fires when all is closed."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop_stage(self, stage: str) -> None:
+        for service in reversed(self.stages[stage]):
+            try:
+                await maybeDeferred(service.stopService)
+            except Exception:  # noqa: BLE001 - one service that fails to stop must not keep the others running
+                _log.failure("{service} failed to stop", service=type(service).__name__)
+
+    async def _drain(self) -> None:
+        grace = self.appliance.configuration.appliance.shutdown_grace_s
+        if not len(self.appliance.sessions) or not grace or self._signals > 1:
+            return
+        _log.info(
+            "draining {count} sessions for at most {grace} s", count=len(self.appliance.sessions), grace=grace
+        )
+        self._drained = Deferred()
+        deadline = self.appliance.reactor.callLater(grace, self._finish_drain)
+        self.appliance.sessions.when_empty(self._finish_drain)
+        await self._drained
+        if deadline.active():
+            deadline.cancel()
+
+    def _finish_drain(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.callback(None)
+
+

@@ -1,0 +1,37 @@
+"""A histogram of plain integers that a collector reads at scrape time."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+SESSION_DURATION_BUCKETS = (1.0, 5.0, 10.0, 25.0, 60.0, 300.0, 900.0, 1800.0, 3600.0)
+
+
+class Histogram:
+    """Counts of observations by upper bound; not cumulative inside, cumulative in :meth:`cumulative`."""
+
+    __slots__ = ("buckets", "counts", "sum")
+
+    def __init__(self, buckets: tuple[float, ...]) -> None:
+        self.buckets = buckets
+        self.counts = [0] * (len(buckets) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value, in the unit of the buckets."""
+        self.counts[bisect_left(self.buckets, value)] += 1
+        self.sum += value
+
+    @property
+    def count(self) -> int:
+        """The number of observations."""
+        return sum(self.counts)
+
+    def cumulative(self) -> Iterator[tuple[str, int]]:
+        """Yield (upper bound as Prometheus prints it, observations at or below it), ending with ``+Inf``."""
+        total = 0
+        for bound, count in zip(self.buckets, self.counts, strict=False):
+            total += count
+            yield repr(float(bound)), total
+        yield "+Inf", total + self.counts[-1]

@@ -1,0 +1,323 @@
+"""One proxied TCP connection: PROXY header, backend, relay, end."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from socket import SocketType
+from typing import TYPE_CHECKING
+
+from netappliance.clusters.backend import Backend
+from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, WRITABLE
+from netappliance.dataplane.relay import Leg
+from netappliance.dataplane.sockets import peer_address, pending_error, reset_on_close, start_connect
+from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
+from netappliance.sessions.session import Address, Session
+from netappliance.tcp.proxy_protocol import ProxyHeader, ProxyProtocolError
+
+if TYPE_CHECKING:
+    from netappliance.tcp.service import TcpService
+
+POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
+NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
+BACKENDS_FULL = CloseReason(Side.BACKEND, Phase.QUEUE, Cause.LIMIT)
+CONNECT_TIMEOUT = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.TIMEOUT)
+HEADER_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
+HEADER_FIN = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
+HEADER_MALFORMED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.PROTOCOL)
+IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
+
+#: endings in which the other side must not take what it got for the whole stream
+_ABORTS = frozenset((Cause.RST, Cause.INTERNAL, Cause.RESOURCE))
+
+
+class TcpSession(Session):
+    """
+    A client connection and, after a while, its backend connection.
+
+    States: ``header`` (PROXY header expected), ``connecting``, ``open``, ``closed``.
+    """
+
+    __slots__ = (
+        "_address",
+        "_attempts",
+        "_backend_leg",
+        "_client_leg",
+        "_connect_started",
+        "_connecting",
+        "_deadline",
+        "_header",
+        "_hold",
+        "_service",
+        "_tried",
+        "timer_slot",
+    )
+
+    def __init__(self, service: TcpService, sock: SocketType, client: Address, local: Address) -> None:
+        poller = service.poller
+        super().__init__("tcp", service.name, client, local, poller.now)
+        self.cluster = service.cluster.name
+        self.timer_slot = 0
+        self._service = service
+        self._client_leg = Leg(sock, self, poller)
+        self._backend_leg: Leg | None = None
+        self._connecting: SocketType | None = None
+        self._connect_started = 0.0
+        self._deadline = 0.0
+        self._attempts = 0
+        self._tried: list[Backend] | None = None
+        self._header: ProxyHeader | None = None
+        #: bytes that the client sent before there was a backend; from here on: bytes for the backend's start
+        self._hold = b""
+
+    def start(self) -> None:
+        """Begin: wait for the PROXY header, or connect at once."""
+        service = self._service
+        leg = self._client_leg
+        if service.table.open(self) is not None:
+            self.close(POLICY)
+            return
+        try:
+            if service.expects_header:
+                self.state = "header"
+                self._set_deadline(service.header_timeout_s)
+                service.poller.add(leg.sock.fileno(), self._read_header)
+            else:
+                service.poller.add(leg.sock.fileno(), self._on_client_early)
+                self._connect(NO_BACKEND)
+        except OSError as error:
+            self.close(CloseReason(Side.PROXY, Phase.ACCEPT, cause_of(error)))
+
+    # -- PROXY header -----------------------------------------------------------------------------------------------
+
+    def _read_header(self, mask: int) -> None:
+        leg = self._client_leg
+        service = self._service
+        while True:
+            try:
+                data = leg.sock.recv(4096)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.close(CloseReason(Side.CLIENT, Phase.HANDSHAKE, cause_of(error)))
+                return
+            if not data:
+                self.close(HEADER_FIN)
+                return
+            self._hold += data
+            try:
+                parsed = service.parse_header(self._hold)
+            except ProxyProtocolError as error:
+                self.notes = {"proxy_protocol": str(error)}
+                self.close(HEADER_MALFORMED)
+                return
+            if parsed is not None:
+                break
+        header, length = parsed
+        self.last_active = service.poller.now
+        self._header = header
+        if header.source is not None:
+            self.client = header.source
+        if header.destination is not None:
+            self.local = header.destination
+        leg.received += len(self._hold) - length
+        self._hold = self._hold[length:]
+        service.poller.redirect(leg.sock.fileno(), self._on_client_early)
+        # edges came and went while we read: what is still there must be looked for
+        leg.readable = True
+        self._connect(NO_BACKEND)
+
+    # -- backend ----------------------------------------------------------------------------------------------------
+
+    def _on_client_early(self, mask: int) -> None:
+        """The client's edges while there is no backend: kept for later, but for a reset."""
+        leg = self._client_leg
+        if mask & ENDING:
+            leg.ending = True
+            if mask & ERROR:
+                self.close(CloseReason(Side.CLIENT, Phase.CONNECT, cause_of(pending_error(leg.sock))))
+                return
+        if mask & READ_SIDE:
+            leg.readable = True
+
+    def _connect(self, reason: CloseReason) -> None:
+        """
+        Try backends until one connection is on its way; each attempt another backend, where there is one.
+
+        :param reason: what to close with when no further attempt is possible.
+        """
+        service = self._service
+        now = service.poller.now
+        self.state = "connecting"
+        while self._attempts < service.retries:
+            backend = service.cluster.choose(service.balance_key(self), now, self._tried or ())
+            if backend is None:
+                if reason is NO_BACKEND and service.cluster.full(now):
+                    reason = BACKENDS_FULL
+                break
+            self._attempts += 1
+            self.backend = backend
+            service.cluster.connect_started(backend)
+            try:
+                sock = start_connect(backend.family, backend.sockaddr)
+            except OSError as error:
+                reason = self._attempt_failed(error)
+                continue
+            try:
+                service.poller.add(sock.fileno(), self._on_connecting)
+            except OSError as error:
+                sock.close()
+                reason = self._attempt_failed(error)
+                continue
+            self._connecting = sock
+            self._connect_started = now
+            self._set_deadline(service.connect_timeout_s)
+            return
+        self.close(reason)
+
+    def _attempt_failed(self, error: OSError) -> CloseReason:
+        """Book one failed attempt and return the reason to close with if it was the last."""
+        backend, self.backend = self.backend, None
+        cause = cause_of(error)
+        local = cause is Cause.RESOURCE
+        if backend is not None:
+            # a lack of descriptors here says nothing about the backend
+            self._service.cluster.connect_failed(backend, self._service.poller.now, blame=not local)
+            if self._tried is None:
+                self._tried = []
+            self._tried.append(backend)
+        return CloseReason(Side.PROXY if local else Side.BACKEND, Phase.CONNECT, cause)
+
+    def _on_connecting(self, mask: int) -> None:
+        sock = self._connecting
+        if sock is None:
+            return
+        if mask & (ERROR | HANGUP):
+            self._drop_attempt(pending_error(sock))
+        elif mask & WRITABLE:
+            self._connected(sock)
+
+    def _drop_attempt(self, error: OSError) -> None:
+        sock, self._connecting = self._connecting, None
+        if sock is not None:
+            self._service.poller.close(sock)
+        self._connect(self._attempt_failed(error))
+
+    def _connected(self, sock: SocketType) -> None:
+        service = self._service
+        now = service.poller.now
+        backend = self.backend
+        if backend is None:
+            raise RuntimeError("connected without a backend")
+        service.cluster.connect_succeeded(backend, now - self._connect_started, now)
+        self._connecting = None
+        self._tried = None
+        self.state = "open"
+        self.backend_address = peer_address(backend.sockaddr)
+        self.last_active = now
+        self._deadline = 0.0
+        if not self.timer_slot:
+            self._set_deadline(service.idle_timeout_s)
+        client = self._client_leg
+        leg = self._backend_leg = Leg(sock, self, service.poller)
+        leg.peer = client
+        client.peer = leg
+        service.poller.redirect(sock.fileno(), leg.on_ready)
+        service.poller.redirect(client.sock.fileno(), client.on_ready)
+        first = service.first_bytes(self, self._header) + self._hold
+        self._hold = b""
+        client.pending = None
+        if first:
+            leg.pending = memoryview(first)
+        leg.flush()
+        # the backend may speak first, and its edge went to the connecting state
+        if self.state == "open":
+            leg.pump()
+
+    # -- what the legs tell -----------------------------------------------------------------------------------------
+
+    def leg_failed(self, leg: Leg, error: OSError) -> None:
+        """A socket call failed: reset by that side, or timed out in the kernel."""
+        side = Side.CLIENT if leg is self._client_leg else Side.BACKEND
+        phase = Phase.CONNECT if self.state == "connecting" else Phase.DATA
+        if side is Side.BACKEND and self.backend is not None:
+            self.backend.failures_total += 1
+        self.close(CloseReason(side, phase, cause_of(error)))
+
+    def relay_done(self, first: Leg) -> None:
+        """Both sides said FIN and have everything."""
+        side = Side.CLIENT if first is self._client_leg else Side.BACKEND
+        self.close(CloseReason(side, Phase.DATA, Cause.FIN))
+
+    def crashed(self) -> None:
+        """A bug in a callback of ours."""
+        self.close(INTERNAL)
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def _set_deadline(self, seconds: float) -> None:
+        """Set the deadline of the present state; 0 = none."""
+        if seconds:
+            self._deadline = self._service.poller.now + seconds
+            self._service.timers.schedule(self, self._deadline)
+        else:
+            self._deadline = 0.0
+
+    def on_timer(self, now: float) -> float:
+        """A deadline may have come: the state's own, or idleness since the last traffic."""
+        if self.state == "open":
+            idle = self._service.idle_timeout_s
+            if not idle:
+                return 0.0
+            self.refresh()
+            deadline = self.last_active + idle
+            if now < deadline:
+                return deadline
+            self.close(IDLE)
+        elif self._deadline and now < self._deadline:
+            return self._deadline
+        elif self.state == "header":
+            self.close(HEADER_TIMEOUT)
+        elif self.state == "connecting":
+            self._drop_attempt(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+        return 0.0
+
+    # -- end --------------------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Take the counters over from the legs."""
+        client, backend = self._client_leg, self._backend_leg
+        if backend is None:
+            return
+        self.tx_bytes = backend.sent
+        self.rx_bytes = backend.received
+        self.last_active = max(client.last, backend.last, self.last_active)
+
+    def _undelivered(self) -> bool:
+        backend = self._backend_leg
+        return bool(self._client_leg.pending or (backend is not None and backend.pending))
+
+    def close(self, reason: CloseReason) -> None:
+        """End both connections; the side that did not end it learns of an abort by RST."""
+        if self.state == "closed":
+            return
+        service = self._service
+        poller = service.poller
+        abort = self.state == "open" and (reason.cause in _ABORTS or self._undelivered())
+        self.state = "closed"
+        service.timers.cancel(self)
+        sockets: Sequence[SocketType | None] = (
+            self._client_leg.sock,
+            self._backend_leg.sock if self._backend_leg is not None else None,
+            self._connecting,
+        )
+        for sock in sockets:
+            if sock is not None:
+                if abort:
+                    reset_on_close(sock)
+                poller.close(sock)
+        if self.backend is not None:
+            service.cluster.released(self.backend)
+        service.table.closed(self, reason)
+        service.admission.release()

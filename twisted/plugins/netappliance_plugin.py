@@ -1,0 +1,10 @@
+"""The subcommands that the appliance adds to twistd; imports nothing heavy, for every twistd start imports this file."""
+
+from twisted.application.service import ServiceMaker
+
+proxy = ServiceMaker(
+    "netappliance proxy",
+    "netappliance.application",
+    "A pluggable network appliance: UDP, TCP and HTTP reverse proxies, connection tracking, metrics.",
+    "proxy",
+)
