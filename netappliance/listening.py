@@ -8,7 +8,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 
-from .errors import StartError
+from netappliance.errors import StartError
 
 
 class ListeningService(StreamServerEndpointService):

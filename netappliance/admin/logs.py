@@ -18,7 +18,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..reopenable import STDOUT, ReopenableFile
+from netappliance.reopenable import STDOUT, ReopenableFile
 
 MAX_MESSAGE_CHARS = 8192
 """A message or a field beyond this is cut and ends in an ellipsis."""

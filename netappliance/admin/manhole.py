@@ -34,10 +34,10 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..errors import StartError
-from ..listening import ListeningService
-from .manhole_section import ManholeSection
-from .ssh_keys import fingerprint, load_authorized_keys, load_or_make_host_key
+from netappliance.errors import StartError
+from netappliance.listening import ListeningService
+from netappliance.admin.manhole_section import ManholeSection
+from netappliance.admin.ssh_keys import fingerprint, load_authorized_keys, load_or_make_host_key
 
 _log = Logger()
 
@@ -275,10 +275,10 @@ class ManholeService(MultiService):
         load_authorized_keys(section.authorized_keys)
         host_key = load_or_make_host_key(section.host_key)
         self.factory = ManholeFactory(section, self.realm, host_key, self._reactor)
-        self.listener = ListeningService("manhole", section.listen.description, self.factory, self._reactor)
+        self.listener = ListeningService("manhole", section.listen.text, self.factory, self._reactor)
         self.listener.setServiceParent(self)
         super().privilegedStartService()
-        _log.info("manhole on {listen}, host key {fingerprint}", listen=section.listen.description,
+        _log.info("manhole on {listen}, host key {fingerprint}", listen=section.listen.text,
                   fingerprint=fingerprint(host_key.public().blob()))  # fmt: skip
 
     def startService(self) -> None:

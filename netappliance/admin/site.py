@@ -12,13 +12,11 @@ from typing import Any, cast
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.registry import CollectorRegistry
-from twisted.internet.interfaces import IAddress, IDelayedCall
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Request
+
+from netappliance.bounded_site import BoundedSite
 
 _SECURITY_HEADERS = (
     (b"Server", b"netappliance"),
@@ -62,6 +60,8 @@ class Page(Resource):
     def render(self, request: IRequest) -> bytes:
         """Answer, or refuse the method (405 with Allow, RFC 9110 section 15.5.6)."""
         made = cast(Request, request)
+        for name, value in _SECURITY_HEADERS:
+            made.setHeader(name, value)
         if made.method not in self.methods:
             made.setHeader(b"Allow", b", ".join(self.methods))
             return refusal(made, 405, "method not allowed")
@@ -80,102 +80,12 @@ def refusal(request: Request, code: int, why: str) -> bytes:
     return f"{code} {why}\n".encode()
 
 
-class AdminRequest(Request):
-    """A request whose body is bounded and whose answers carry the security headers."""
-
-    _body_bytes = 0
-
-    def gotLength(self, length: int | None) -> None:
-        """Refuse a declared body that is too large before it is read."""
-        if length is not None and length > self._limit():
-            self._refuse_body()
-            length = 0
-        super().gotLength(length)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Count the body and refuse it when a chunked one turns out too large."""
-        self._body_bytes += len(data)
-        if self._body_bytes <= self._limit():
-            super().handleContentChunk(data)
-        elif self._body_bytes - len(data) <= self._limit():
-            self._refuse_body()
-
-    def _limit(self) -> int:
-        return cast(AdminChannel, self.channel).site.max_body_bytes
-
-    def _refuse_body(self) -> None:
-        self._body_bytes = self._limit() + 1
-        channel = cast(AdminChannel, self.channel)
-        channel.refuse(413, "Content Too Large")
-
-    def process(self) -> None:
-        """Called with the whole request: set what every answer has, then find the page."""
-        if self._body_bytes > self._limit():
-            return
-        for name, value in _SECURITY_HEADERS:
-            self.setHeader(name, value)
-        self.prepath = []
-        self.postpath = []
-        self.site = cast(AdminChannel, self.channel).site
-        try:
-            self.render(self.site.getResourceFor(self))
-        except Exception:  # noqa: BLE001 - processingFailed logs it and answers 500
-            self.processingFailed(Failure())
-
-
-class AdminChannel(HTTPChannel):
-    """One connection: each request must be whole and answered within the site's ``request_timeout_s``."""
-
-    site: AdminSite
-    totalHeadersSize = 8192
-    maxHeaders = 100
-    _deadline: IDelayedCall | None = None
-
-    def dataReceived(self, data: bytes) -> None:
-        """Start the request's clock with its first byte; later bytes do not extend it."""
-        if self._deadline is None:
-            self._deadline = self.callLater(self.site.request_timeout_s, self._too_slow)
-        super().dataReceived(data)
-
-    def requestDone(self, request: Request) -> None:
-        """The answer is on its way; from here the idle timeout rules."""
-        self._stop_clock()
-        super().requestDone(request)
-
-    def refuse(self, code: int, why: str) -> None:
-        """Answer without looking at the rest of the request, and close."""
-        self.transport.write(
-            f"HTTP/1.1 {code} {why}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode("ascii")
-        )
-        self.loseConnection()
-
-    def _too_slow(self) -> None:
-        self._deadline = None
-        self.forceAbortClient()
-
-    def _stop_clock(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def connectionLost(self, reason: Failure) -> None:
-        """Forget the connection."""
-        self._stop_clock()
-        self.site.channels.discard(self)
-        super().connectionLost(reason)
-
-
-class AdminSite(Site):
+class AdminSite(BoundedSite):
     """
-    The pages by exact path, with a limit on connections.
+    The pages by exact path.
 
-    :param max_connections: beyond it a new connection is closed at once and counted in ``refused``.
-    :param request_timeout_s: from a request's first byte to its answer.
-    :param idle_timeout_s: how long a kept connection may say nothing.
-    :param max_body_bytes: of a request.
+    :param limits: see :class:`netappliance.bounded_site.BoundedSite`.
     """
-
-    _log = Logger()
 
     def __init__(
         self,
@@ -186,17 +96,18 @@ class AdminSite(Site):
         idle_timeout_s: float = 60.0,
         max_body_bytes: int = 65536,
     ) -> None:
-        super().__init__(Resource(), requestFactory=AdminRequest, timeout=idle_timeout_s, reactor=reactor)
-        self.protocol = AdminChannel
-        self.displayTracebacks = False
-        self.max_connections = max_connections
-        self.request_timeout_s = request_timeout_s
-        self.max_body_bytes = max_body_bytes
-        self.channels: set[AdminChannel] = set()
-        self.refused = 0
+        super().__init__(
+            Resource(),
+            label="[admin]",
+            reactor=reactor,
+            max_connections=max_connections,
+            request_timeout_s=request_timeout_s,
+            idle_timeout_s=idle_timeout_s,
+            max_body_bytes=max_body_bytes,
+        )
         self._pages: dict[bytes, Page] = {}
         self._prefixes: list[tuple[bytes, Page]] = []
-        self._unknown = Page(lambda request: refusal(request, 404, "no such page"), methods=(b"GET",))
+        self._unknown = Page(lambda request: refusal(request, 404, "no such page"))
         self.add_page("/", Page(self._index, content_type=HTML))
 
     def add_page(self, path: str, page: Page) -> None:
@@ -220,20 +131,6 @@ class AdminSite(Site):
                 return below
         return self._unknown
 
-    def buildProtocol(self, addr: IAddress) -> AdminChannel | None:  # type: ignore[override]
-        """:return: None, which closes the connection, when there are too many."""
-        if len(self.channels) >= self.max_connections:
-            if not self.refused:
-                self._log.warn("[admin] refuses connections beyond {limit}", limit=self.max_connections)
-            self.refused += 1
-            return None
-        channel = cast(AdminChannel, super().buildProtocol(addr))
-        self.channels.add(channel)
-        return channel
-
-    def log(self, request: Request) -> None:
-        """Scrapes are not worth a line each; failures are logged where they happen."""
-
     def _index(self, request: Request) -> bytes:
         rows = "".join(
             f'<li><a href="{escape(path.decode("ascii"))}">{escape(path.decode("ascii"))}</a> {escape(page.summary)}</li>'
@@ -247,10 +144,10 @@ def metrics_page(registry: CollectorRegistry) -> Page:
     """``/metrics`` in the format that Accept asks for: Prometheus text 0.0.4 unless the scraper knows better."""
 
     def answer(request: Request) -> bytes:
-        accept = (request.getHeader("Accept") or "")[:1024]
+        accept = (request.getHeader(b"Accept") or b"")[:1024].decode("latin-1")
         try:
             encoder, content_type = choose_encoder(accept)
-        except ValueError:  # a version that is not a number
+        except (ValueError, TypeError):  # a version that is not a number
             encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
         request.setHeader(b"Content-Type", content_type.encode("ascii", "replace"))
         return encoder(registry)

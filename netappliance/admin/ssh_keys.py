@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.conch.ssh.keys import EncryptedKeyError, Key
 
-from ..errors import StartError
+from netappliance.errors import StartError
 
 MAX_KEY_FILE_BYTES = 256 * 1024
 MIN_RSA_BITS = 2048

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..errors import StartError
+from netappliance.errors import StartError
 
 MIN_TOKEN_CHARS = 16
 MAX_TOKEN_CHARS = 4096
