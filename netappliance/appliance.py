@@ -54,6 +54,8 @@ class Appliance:
         self.collectors: list[Collector] = []
         self.reopeners: list[Callable[[], None]] = []
         self.datagram_sessions = 0
+        #: attempts to put a new configuration in force, by result
+        self.reloads = {"success": 0, "failure": 0}
         self.ready = False
         self.draining = False
 

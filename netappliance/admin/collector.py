@@ -15,10 +15,12 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
-from netappliance.sessions.histogram import Histogram
+from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
+    from netappliance.dataplane.listener import StreamListener
+    from netappliance.sessions.access_log import AccessLog
 
 PREFIX = "netappliance_"
 
@@ -145,6 +147,31 @@ def _sum(histograms: Sequence[Histogram]) -> Histogram:
         result.sum += one.sum
         result.counts = [left + right for left, right in zip(result.counts, one.counts, strict=True)]
     return result
+
+
+class ClusterCollector(Collector):
+    """Backends by cluster and id."""
+
+    def __init__(self, appliance: Appliance) -> None:
+        self._clusters = appliance.clusters
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the backend families."""
+        labels = ["cluster", "backend"]
+        up = gauge("backend_up", "1 when the backend may be chosen, 0 when it is down.", labels)
+        active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
+        connections = counter("backend_connections", "Connections made to the backend.", labels)
+        failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
+        connect = histogram("backend_connect_secs", "How long connecting to a backend took, in seconds.", ["cluster"])
+        for name, cluster in self._clusters.items():
+            add_histogram(connect, [name], cluster.connect_secs)
+            for backend in cluster.backends:
+                key = [name, backend.id]
+                up.add_metric(key, int(backend.up))
+                active.add_metric(key, backend.active)
+                connections.add_metric(key, backend.connections_total)
+                failures.add_metric(key, backend.failures_total)
+        yield from (up, active, connections, failures, connect)
 
 
 class ProcessFacts(Collector):

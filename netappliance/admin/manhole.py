@@ -8,6 +8,7 @@ Importing this module imports Twisted's reactor (conch does), so it is loaded on
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +18,8 @@ from twisted.conch.error import ConchError, ValidPublicKey
 from twisted.conch.interfaces import IConchUser, ISession
 from twisted.conch.manhole import Manhole
 from twisted.conch.manhole_ssh import TerminalRealm, TerminalSession, TerminalSessionTransport, TerminalUser
+from twisted.conch.ssh.common import NS, getNS
+from twisted.conch.ssh.connection import MSG_CHANNEL_OPEN_FAILURE, OPEN_UNKNOWN_CHANNEL_TYPE, SSHConnection
 from twisted.conch.ssh.factory import SSHFactory
 from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.session import SSHSession
@@ -28,7 +31,7 @@ from twisted.cred.credentials import ISSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -40,6 +43,17 @@ from netappliance.admin.manhole_section import ManholeSection
 from netappliance.admin.ssh_keys import fingerprint, load_authorized_keys, load_or_make_host_key
 
 _log = Logger()
+
+SIGNATURE_ALGORITHMS = (
+    b"ssh-ed25519",
+    b"sk-ssh-ed25519@openssh.com",
+    b"ecdsa-sha2-nistp256",
+    b"ecdsa-sha2-nistp384",
+    b"ecdsa-sha2-nistp521",
+    b"sk-ecdsa-sha2-nistp256@openssh.com",
+    b"rsa-sha2-512",
+    b"rsa-sha2-256",
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,8 @@ class AuthorizedKeyChecker:
         if not credentials.signature:
             return fail(ValidPublicKey())
         try:
+            if getNS(credentials.signature)[0] == b"ssh-rsa":  # SHA-1
+                return fail(UnauthorizedLogin("signature algorithm too weak"))
             verified = Key.fromString(credentials.blob).verify(credentials.signature, credentials.sigData)
         except Exception:  # noqa: BLE001 - whatever a forged signature breaks in a parser is a failed login
             verified = False
@@ -106,7 +122,8 @@ class ManholeSession(TerminalSession):
     def openShell(self, proto: Any) -> None:
         """Start the prompt."""
         self._terminal = self.chainedProtocolFactory()
-        self.transportFactory(proto, self._terminal, IConchUser(self.original), self.width, self.height)
+        # a client without a terminal says 0 x 0
+        self.transportFactory(proto, self._terminal, IConchUser(self.original), self.width or 80, self.height or 24)
 
     def windowChanged(self, newWindowSize: tuple[int, int, int, int]) -> None:
         """Follow the client's window. :param newWindowSize: rows, columns, pixels wide, pixels high."""
@@ -164,6 +181,20 @@ class ManholeRealm:
         self.logins -= 1
 
 
+class ManholeConnection(SSHConnection):
+    """The connection protocol after the login; conch logs a traceback for each channel that is not a session."""
+
+    def ssh_CHANNEL_OPEN(self, packet: bytes) -> None:
+        """Refuse tunnels and the like quietly (RFC 4254 section 5.1)."""
+        kind, rest = getNS(packet)
+        if kind == b"session":
+            super().ssh_CHANNEL_OPEN(packet)
+            return
+        _log.info("manhole refuses a channel of type {kind}", kind=kind)
+        answer = rest[:4] + struct.pack(">L", OPEN_UNKNOWN_CHANNEL_TYPE) + NS(b"sessions only") + NS(b"")
+        self.transport.sendPacket(MSG_CHANNEL_OPEN_FAILURE, answer)
+
+
 class ManholeUserAuth(SSHUserAuthServer):
     """User authentication with a limit on attempts; the time limit is the transport's."""
 
@@ -180,8 +211,13 @@ class ManholeTransport(SSHServerTransport):
     def connectionMade(self) -> None:
         """Start the clock for the login."""
         super().connectionMade()
-        self.transport.setTcpKeepAlive(True) if hasattr(self.transport, "setTcpKeepAlive") else None
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpKeepAlive(True)
         self._deadline = self.factory.clock.callLater(self.factory.login_timeout_s, self._too_slow)
+
+    def sendExtInfo(self, extensions: list[tuple[bytes, bytes]]) -> None:
+        """Say what signatures of users we check (RFC 8308 section 3.1); conch names its host key's, which locks RSA out."""
+        super().sendExtInfo([(b"server-sig-algs", b",".join(SIGNATURE_ALGORITHMS))])
 
     def _too_slow(self) -> None:
         self._deadline = None
@@ -231,7 +267,7 @@ class ManholeFactory(SSHFactory):
         # fresh dictionaries: conch's ConchFactory shares class-level ones between all instances
         self.publicKeys = {b"ssh-ed25519": host_key.public()}
         self.privateKeys = {b"ssh-ed25519": host_key}
-        self.services = {**SSHFactory.services, b"ssh-userauth": ManholeUserAuth}
+        self.services = {b"ssh-userauth": ManholeUserAuth, b"ssh-connection": ManholeConnection}
         self.portal = Portal(realm, [AuthorizedKeyChecker(section.authorized_keys)])
         self.clock = clock
         self.login_timeout_s = section.login_timeout_s
@@ -261,7 +297,7 @@ class ManholeService(MultiService):
         self.setName("manhole")
         self.realm = ManholeRealm(namespace, section.max_logins)
         self.factory: ManholeFactory | None = None
-        self.listener: ListeningService | None = None
+        self.listeners: list[ListeningService] = []
         self._section = section
         self._reactor = reactor
 
@@ -275,15 +311,17 @@ class ManholeService(MultiService):
         load_authorized_keys(section.authorized_keys)
         host_key = load_or_make_host_key(section.host_key)
         self.factory = ManholeFactory(section, self.realm, host_key, self._reactor)
-        self.listener = ListeningService("manhole", section.listen.text, self.factory, self._reactor)
-        self.listener.setServiceParent(self)
+        for endpoint in section.listen:
+            listener = ListeningService("manhole", endpoint.text, self.factory, self._reactor)
+            self.listeners.append(listener)
+            listener.setServiceParent(self)
         super().privilegedStartService()
-        _log.info("manhole on {listen}, host key {fingerprint}", listen=section.listen.text,
-                  fingerprint=fingerprint(host_key.public().blob()))  # fmt: skip
+        listen = ", ".join(endpoint.text for endpoint in section.listen)
+        _log.info("manhole on {listen}, host key {key}", listen=listen, key=fingerprint(host_key.public().blob()))
 
     def startService(self) -> None:
         """Start, for callers that have no privileged phase too."""
-        if self.listener is None:
+        if self.factory is None:
             self.privilegedStartService()
         super().startService()
 
