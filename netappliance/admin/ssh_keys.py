@@ -107,16 +107,18 @@ def _read(key: str, path: str) -> tuple[bytes, int]:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise StartError(f"[manhole] {key}: cannot read {path}: {why}") from error
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise StartError(f"[manhole] {key}: {path} is not a regular file")
         if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
             raise StartError(f"[manhole] {key}: {path} belongs to uid {status.st_uid} (expected {os.geteuid()} or root)")
-        try:
+        with open(descriptor, "rb", closefd=False) as stream:
             data = stream.read(MAX_KEY_FILE_BYTES + 1)
-        except OSError as error:
-            raise StartError(f"[manhole] {key}: cannot read {path}: {error.strerror}") from error
+    except OSError as error:
+        raise StartError(f"[manhole] {key}: cannot read {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_KEY_FILE_BYTES:
         raise StartError(f"[manhole] {key}: {path} is larger than {MAX_KEY_FILE_BYTES} bytes")
     return data, stat.S_IMODE(status.st_mode)
