@@ -15,12 +15,12 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
+from netappliance.sessions.access_log import AccessLog
 from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
     from netappliance.dataplane.listener import StreamListener
-    from netappliance.sessions.access_log import AccessLog
 
 PREFIX = "netappliance_"
 
@@ -194,22 +194,22 @@ class ProcessFacts(Collector):
 
 
 class AccessLogCollector(Collector):
-    """Lines of the access log."""
+    """Lines of the access log; no samples when there is none."""
 
-    def __init__(self, log: AccessLog) -> None:
-        self._log = log
+    def __init__(self, appliance: Appliance) -> None:
+        self._table = appliance.sessions
 
     def collect(self) -> Iterator[Metric]:
         """Yield lines made, lines lost and failed writes."""
-        log = self._log
-        for name, text, value in (
-            ("access_log_lines", "Access log lines made.", log.lines_total),
-            ("access_log_dropped", "Access log lines lost because the file took nothing for too long.", log.dropped_total),
-            ("access_log_errors", "Writes and reopens of the access log that failed.", log.errors_total),
-        ):
-            family = counter(name, text)
-            family.add_metric([], value)
-            yield family
+        lines = counter("access_log_lines", "Access log lines made.")
+        dropped = counter("access_log_dropped", "Access log lines lost because the file took nothing for too long.")
+        errors = counter("access_log_errors", "Writes and reopens of the access log that failed.")
+        for log in self._table.observers:
+            if isinstance(log, AccessLog):
+                lines.add_metric([], log.lines_total)
+                dropped.add_metric([], log.dropped_total)
+                errors.add_metric([], log.errors_total)
+        yield from (lines, dropped, errors)
 
 
 class CombinedCollector(Collector):
@@ -312,6 +312,7 @@ def make_registry(appliance: Appliance, *, quilkin_aliases: bool = False) -> Col
         AcceptCollector(appliance),
         ClusterCollector(appliance),
         ProcessFacts(appliance),
+        AccessLogCollector(appliance),
     ]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(CombinedCollector(_Chain(own, appliance.collectors), quilkin_aliases=quilkin_aliases))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from json import dumps
 from json.encoder import encode_basestring_ascii as quote
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -18,6 +19,9 @@ from netappliance.interfaces import IConnectionObserver
 from netappliance.reopenable import ReopenableFile
 from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
 from netappliance.sessions.session import Session, format_address
+
+if TYPE_CHECKING:
+    from netappliance.appliance import Appliance
 
 _log = Logger()
 
@@ -32,6 +36,28 @@ COMPLAIN_S = 60.0
 
 MAX_NOTES_CHARS = 4096
 """Notes of observers and filters beyond this are left out of the line."""
+
+
+def attach_access_log(appliance: Appliance) -> AccessLog | None:
+    """
+    Make the access log that [appliance] asks for, let it observe sessions and follow rotations.
+
+    :return: a service that the root starts before traffic and stops after the last session ended; None for ``none``.
+    """
+    section = appliance.configuration.appliance
+    if section.access_log == "none":
+        return None
+    log = AccessLog(
+        ReopenableFile(section.access_log),
+        section.access_log_format,
+        buffer_bytes=section.access_log_buffer,
+        clock=appliance.clock,
+        wall=time.time,
+        call_later=appliance.reactor.callLater,
+    )
+    appliance.sessions.observers.append(log)
+    appliance.reopeners.append(log.reopen)
+    return log
 
 
 class IDelayed(Protocol):
