@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
-from twisted.internet.interfaces import IConsumer, IPullProducer
+from twisted.internet.interfaces import IConsumer, IPushProducer
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -22,23 +22,29 @@ MAX_ECHO_BYTES = 1 << 20
 _BLOCK = bytes(range(256)) * 256
 
 
-@implementer(IPullProducer)
+@implementer(IPushProducer)
 class PatternProducer:
-    """Sends ``length`` bytes of a repeating 00 01 … ff pattern as fast as the client reads, one block in memory."""
+    """Sends ``length`` bytes of a repeating 00 01 … ff pattern as fast as the client reads; a full send buffer pauses it."""
 
     def __init__(self, request: Request, length: int) -> None:
         self._request = request
         self._left = length
+        self._paused = False
 
     def resumeProducing(self) -> None:
-        """Send the next block, or finish."""
-        block = _BLOCK[: self._left]
-        self._left -= len(block)
-        if block:
+        """Send until paused or done."""
+        self._paused = False
+        while self._left and not self._paused:
+            block = _BLOCK[: self._left]
+            self._left -= len(block)
             self._request.write(block)
-        if not self._left:
-            self._request.unregisterProducer()
-            self._request.finish()
+            if not self._left:
+                self._request.unregisterProducer()
+                self._request.finish()
+
+    def pauseProducing(self) -> None:
+        """The client does not read fast enough."""
+        self._paused = True
 
     def stopProducing(self) -> None:
         """The client went away."""
@@ -99,7 +105,9 @@ class DemoResource(Resource):
         request.setHeader(b"Content-Length", b"%d" % length)
         if request.method == b"HEAD" or not length:
             return b""
-        cast(IConsumer, request).registerProducer(PatternProducer(request, length), False)
+        producer = PatternProducer(request, length)
+        cast(IConsumer, request).registerProducer(producer, True)
+        producer.resumeProducing()
         return NOT_DONE_YET
 
 
