@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -41,7 +42,7 @@ class BoundedRequest(Request):
             super().process()
 
     def _channel(self) -> BoundedChannel:
-        return cast(BoundedChannel, self.channel)
+        return cast("BoundedChannel", self.channel)
 
     def _refuse(self) -> None:
         if not self._refused:
@@ -70,7 +71,7 @@ class BoundedChannel(HTTPChannel):
 
     def refuse(self, code: int, why: str) -> None:
         """Answer without looking at the rest of the request, and close."""
-        self.transport.write(
+        cast("Any", self.transport).write(
             f"HTTP/1.1 {code} {why}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode("ascii")
         )
         self.loseConnection()
@@ -84,7 +85,7 @@ class BoundedChannel(HTTPChannel):
             self._deadline.cancel()
             self._deadline = None
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget the connection."""
         self._stop_clock()
         self.site.channels.discard(self)
@@ -117,7 +118,7 @@ class BoundedSite(Site):
         request_factory: type[BoundedRequest] = BoundedRequest,
     ) -> None:
         super().__init__(resource, requestFactory=request_factory, timeout=idle_timeout_s, reactor=reactor)
-        self.protocol = BoundedChannel
+        self.protocol = BoundedChannel  # type: ignore[assignment, method-assign]
         self.displayTracebacks = False
         self.label = label
         self.max_connections = max_connections
@@ -130,10 +131,12 @@ class BoundedSite(Site):
         """:return: None, which closes the connection, when there are too many."""
         if len(self.channels) >= self.max_connections:
             if not self.refused_total:
-                self._log.warn("{label} refuses connections beyond {limit}", label=self.label, limit=self.max_connections)
+                self._log.warn(
+                    "{label} refuses connections beyond {limit}", label=self.label, limit=self.max_connections
+                )
             self.refused_total += 1
             return None
-        channel = cast(BoundedChannel, super().buildProtocol(addr))
+        channel = cast("BoundedChannel", super().buildProtocol(addr))
         self.channels.add(channel)
         return channel
 
@@ -142,5 +145,5 @@ class BoundedSite(Site):
         for channel in list(self.channels):
             channel.loseConnection()
 
-    def log(self, request: Request) -> None:
+    def log(self, request: Any) -> None:
         """Requests to these pages are not worth a line each; failures are logged where they happen."""

@@ -1,6 +1,8 @@
-"""A stream listener as a service: a busy or forbidden address is a :class:`StartError` at start, never a silent log line."""
+"""A stream listener as a service: a busy or forbidden address is a StartError, never a silent log line."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from twisted.application.internet import StreamServerEndpointService
 from twisted.internet.defer import Deferred
@@ -39,7 +41,7 @@ class ListeningService(StreamServerEndpointService):
         except (CannotListenError, OSError) as error:
             reason = error.socketError if isinstance(error, CannotListenError) else error
             raise StartError(f"[{self._owner}] cannot listen on {self.description}: {reason}") from error
-        waiting: Deferred[IListeningPort | None] = self._waitingForPort
+        waiting: Any = self._waitingForPort
         waiting.addCallback(self._listening)
 
     def _listening(self, port: IListeningPort | None) -> IListeningPort | None:

@@ -18,8 +18,8 @@ class ReopenableFile:
     """
     The target of the access log or of the diagnostics.
 
-    A regular file is written at once; a pipe, socket or terminal only as far as it has room, so that a stuck reader costs
-    lines and not the reactor. ``reopen`` makes the new file first: when that fails, writing goes on into the old one.
+    A regular file is written at once; a pipe, socket or terminal only as far as it has room, so that a stuck reader
+    costs lines and not the reactor. ``reopen`` makes the new file first: when that fails, the old one stays.
 
     :param path: a file (made absolute now, since twistd changes its directory later) or ``-`` for standard output.
     """

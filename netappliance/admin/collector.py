@@ -73,7 +73,9 @@ class SessionCollector(Collector):
         rx_errors = counter("session_rx_errors", "Errors while receiving from backends.", labels)
         tx_errors = counter("session_tx_errors", "Errors while sending to backends.", labels)
         closed = counter("session_closed", "Ended sessions by close reason.", [*labels, "side", "phase", "cause"])
-        rejected = counter("session_rejected", "Connections or datagrams refused before they had a session.", [*labels, "reason"])
+        rejected = counter(
+            "session_rejected", "Connections or datagrams refused before they had a session.", [*labels, "reason"]
+        )
         for key, totals in self._table.listeners.items():
             active.add_metric(key, totals.active)
             total.add_metric(key, totals.total)
@@ -110,10 +112,11 @@ class AcceptCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the accept families; listeners of the same name under different kinds are added up."""
         length = gauge("accept_queue_length", "Accepted connections that wait for a session.", ["listener"])
-        waits = histogram("accept_queue_wait_secs", "How long connections waited for a session, in seconds.", ["listener"])
-        dropped = counter("accept_queue_dropped", "Connections closed because the queue was full or they waited too long.",
-                          ["listener"])  # fmt: skip
-        pauses = counter("accept_pauses", "Times that accepting paused because the host ran out of something.", ["listener"])
+        waits = histogram("accept_queue_wait_secs", "Seconds that connections waited for a session.", ["listener"])
+        dropped = counter("accept_queue_dropped", "Connections that found no room or waited too long.", ["listener"])
+        pauses = counter(
+            "accept_pauses", "Times that accepting paused because the host ran out of something.", ["listener"]
+        )
         for name, listeners in self._by_name().items():
             length.add_metric([name], sum(len(one.queue) for one in listeners))
             dropped.add_metric([name], sum(one.queue.dropped_total + one.queue.expired_total for one in listeners))
@@ -132,7 +135,9 @@ class AcceptCollector(Collector):
         admission = self._appliance.admission
         active = gauge("connections_active", "Client connections that count against max_connections.")
         active.add_metric([], admission.active)
-        limit = gauge("connections_limit", "The limit in force: max_connections, or less where descriptors do not suffice.")
+        limit = gauge(
+            "connections_limit", "The limit in force: max_connections, or less where descriptors do not suffice."
+        )
         limit.add_metric([], admission.limit)
         full = counter("connections_full", "Times that the limit on connections was reached.")
         full.add_metric([], admission.full_total)
@@ -250,7 +255,9 @@ class CombinedCollector(Collector):
     def _failed(self, collector: Collector) -> None:
         self._errors += 1
         if self._errors == 1:
-            _log.failure("metric collector {name} raised; further failures are only counted", name=type(collector).__name__)
+            _log.failure(
+                "metric collector {name} raised; further failures are only counted", name=type(collector).__name__
+            )
 
 
 _QUILKIN = (
@@ -303,9 +310,7 @@ def _zeros(source: Metric) -> dict[tuple[str, str], float]:
 
 def make_registry(appliance: Appliance, *, quilkin_aliases: bool = False) -> CollectorRegistry:
     """
-    Return the registry of the admin page: ours, those that services put into ``appliance.collectors``, and the process's.
-
-    The first call puts ours in front of ``appliance.collectors``.
+    Return the registry of the admin page: ours, the process's, and what services put into ``appliance.collectors``.
     """
     own: list[Collector] = [
         SessionCollector(appliance),

@@ -31,7 +31,7 @@ _ESCAPES |= {9: "\\t", 10: "\\n", 13: "\\r", 0x2028: "\\u2028", 0x2029: "\\u2029
 
 
 def escape_control(text: str) -> str:
-    r"""``text`` with C0, C1 and line-separator characters written as ``\n``, ``\x1b`` …; one line, harmless to a terminal."""
+    r"""``text`` with control and line-separator characters as ``\n``, ``\x1b`` …: one line, harmless to a terminal."""
     return text.translate(_ESCAPES)
 
 
@@ -66,7 +66,9 @@ def _level(event: LogEvent) -> str:
 
 def format_text(event: LogEvent) -> str:
     """``TIME [namespace#level] message``, newline included; traceback lines follow with ``  | `` before each."""
-    head = f"{rfc3339(event.get('log_time', 0.0))} [{event.get('log_namespace', '-')}#{_level(event)}] {_message(event)}"
+    head = (
+        f"{rfc3339(event.get('log_time', 0.0))} [{event.get('log_namespace', '-')}#{_level(event)}] {_message(event)}"
+    )
     lines = [escape_control(head)]
     lines.extend("  | " + escape_control(line) for line in _traceback(event).splitlines())
     return "\n".join(lines) + "\n"

@@ -1,8 +1,8 @@
 """
 ``[manhole]``: an SSH server with a Python prompt inside the running appliance, for live debugging.
 
-Public keys only; no password, no telnet, no commands, no forwarding, no subsystems. Whoever logs in can do what the process
-can do: the key file is the whole protection, so a doubtful one stops the start instead of weakening the door.
+Public keys only; no password, no telnet, no commands, no forwarding, no subsystems. Whoever logs in can do what the
+process can do: the key file is the whole protection, so a doubtful one stops the start instead of weakening the door.
 Importing this module imports Twisted's reactor (conch does), so it is loaded only when the section is there.
 """
 
@@ -15,9 +15,10 @@ from typing import Any, cast
 
 from twisted.application.service import MultiService
 from twisted.conch.error import ConchError, ValidPublicKey
+from twisted.conch.insults import insults
 from twisted.conch.interfaces import IConchUser, ISession
 from twisted.conch.manhole import Manhole
-from twisted.conch.manhole_ssh import TerminalRealm, TerminalSession, TerminalSessionTransport, TerminalUser
+from twisted.conch.manhole_ssh import TerminalSession, TerminalSessionTransport, TerminalUser
 from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.connection import MSG_CHANNEL_OPEN_FAILURE, OPEN_UNKNOWN_CHANNEL_TYPE, SSHConnection
 from twisted.conch.ssh.factory import SSHFactory
@@ -25,7 +26,6 @@ from twisted.conch.ssh.keys import Key
 from twisted.conch.ssh.session import SSHSession
 from twisted.conch.ssh.transport import SSHServerTransport
 from twisted.conch.ssh.userauth import SSHUserAuthServer
-from twisted.conch.insults import insults
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey
 from twisted.cred.error import UnauthorizedLogin
@@ -37,10 +37,10 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from netappliance.errors import StartError
-from netappliance.listening import ListeningService
 from netappliance.admin.manhole_section import ManholeSection
 from netappliance.admin.ssh_keys import fingerprint, load_authorized_keys, load_or_make_host_key
+from netappliance.errors import StartError
+from netappliance.listening import ListeningService
 
 _log = Logger()
 
@@ -58,7 +58,7 @@ SIGNATURE_ALGORITHMS = (
 
 @dataclass(frozen=True)
 class Login:
-    """Who passed the key check: the name that the client gave (not verified) and the fingerprint of the key (verified)."""
+    """Who passed the key check: the name that the client gave (not verified) and the key's fingerprint (verified)."""
 
     user: str
     fingerprint: str
@@ -76,7 +76,7 @@ class AuthorizedKeyChecker:
     def __init__(self, path: str) -> None:
         self._path = path
 
-    def requestAvatarId(self, credentials: Any) -> Deferred[Login]:
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:
         """Check a key offer or a signature. :return: fires with :class:`Login` or fails with UnauthorizedLogin."""
         offered = fingerprint(credentials.blob)
         try:
@@ -128,7 +128,7 @@ class ManholeSession(TerminalSession):
     def windowChanged(self, newWindowSize: tuple[int, int, int, int]) -> None:
         """Follow the client's window. :param newWindowSize: rows, columns, pixels wide, pixels high."""
         self.height, self.width = newWindowSize[:2]
-        protocol = self._terminal and self._terminal.terminalProtocol
+        protocol: Any = self._terminal and self._terminal.terminalProtocol
         if protocol is not None:
             protocol.terminalSize(self.width, self.height)
 
@@ -157,8 +157,9 @@ class ManholeRealm:
         self._namespace = namespace
         self._max_logins = max_logins
 
-    def requestAvatar(self, avatarId: Login, mind: object, *interfaces: Any) -> tuple[Any, ManholeUser, Any]:
+    def requestAvatar(self, avatarId: Any, mind: object, *interfaces: Any) -> tuple[Any, ManholeUser, Any]:
         """
+        :param avatarId: a :class:`Login`.
         :return: (IConchUser, the user, what ends the login).
         :raises UnauthorizedLogin: too many logins are open.
         """
@@ -171,7 +172,8 @@ class ManholeRealm:
         user = ManholeUser(parts, avatarId)
         session = ManholeSession(parts)
         session.transportFactory = TerminalSessionTransport
-        session.chainedProtocolFactory = lambda: insults.ServerProtocol(Manhole, dict(self._namespace))
+        prompt: Any = lambda: insults.ServerProtocol(Manhole, dict(self._namespace))
+        session.chainedProtocolFactory = prompt
         parts.setComponent(IConchUser, user)
         parts.setComponent(ISession, session)
         self.logins += 1
@@ -192,6 +194,7 @@ class ManholeConnection(SSHConnection):
             return
         _log.info("manhole refuses a channel of type {kind}", kind=kind)
         answer = rest[:4] + struct.pack(">L", OPEN_UNKNOWN_CHANNEL_TYPE) + NS(b"sessions only") + NS(b"")
+        assert self.transport is not None
         self.transport.sendPacket(MSG_CHANNEL_OPEN_FAILURE, answer)
 
 
@@ -216,23 +219,23 @@ class ManholeTransport(SSHServerTransport):
         self._deadline = self.factory.clock.callLater(self.factory.login_timeout_s, self._too_slow)
 
     def sendExtInfo(self, extensions: list[tuple[bytes, bytes]]) -> None:
-        """Say what signatures of users we check (RFC 8308 section 3.1); conch names its host key's, which locks RSA out."""
+        """Say what users' signatures we check (RFC 8308 section 3.1); conch names its host key's, no RSA."""
         super().sendExtInfo([(b"server-sig-algs", b",".join(SIGNATURE_ALGORITHMS))])
 
     def _too_slow(self) -> None:
         self._deadline = None
         _log.info("manhole closes {peer}: no login in time", peer=self._peer())
-        self.transport.abortConnection()
+        cast("Any", self.transport).abortConnection()
 
     def _peer(self) -> str:
-        address = self.transport.getPeer()
+        address = cast("Any", self.transport).getPeer()
         host, port = getattr(address, "host", None), getattr(address, "port", None)
         return f"{host}:{port}" if host else "unix"
 
     def setService(self, service: Any) -> None:
         """Called for userauth first, and for the connection service once the key was accepted."""
         if service.name == b"ssh-connection" and self._logged_in is None:
-            self._logged_in = cast(ManholeUser, self.avatar).login
+            self._logged_in = cast("ManholeUser", self.avatar).login
             self._stop_clock()
             _log.info("manhole login: user {user} key {fingerprint} from {peer}", user=self._logged_in.user,
                       fingerprint=self._logged_in.fingerprint, peer=self._peer())  # fmt: skip
@@ -280,7 +283,7 @@ class ManholeFactory(SSHFactory):
         if len(self.connections) - self._realm.logins >= self._max_pending:
             _log.warn("manhole refuses a connection: {limit} have not logged in", limit=self._max_pending)
             return None
-        connection = cast(ManholeTransport, super().buildProtocol(addr))
+        connection = cast("ManholeTransport", super().buildProtocol(addr))
         self.connections.add(connection)
         return connection
 

@@ -23,8 +23,8 @@ class ManholeSection:
         values.text,
         "var/manhole_keys.pub",
         unit="path",
-        doc="Public keys that may log in under any user name, one per line without options; read anew for each login. A "
-        "missing, unreadable, empty or doubtful file stops the start.",
+        doc="Public keys that may log in under any user name, one per line without options; read anew for each login. "
+        "A missing, unreadable, empty or doubtful file stops the start.",
     )
     host_key: str = option(
         values.text,

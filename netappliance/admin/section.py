@@ -23,8 +23,8 @@ class AdminSection:
         values.text,
         "",
         unit="path",
-        doc="File with the bearer token (16 characters or more, not open to everybody) that every state-changing call must "
-        "send; required when listening elsewhere than on loopback or a unix socket. Reading needs no token.",
+        doc="File with the bearer token (16 characters or more, not open to everybody) that every state-changing call "
+        "must send; required when listening elsewhere than on loopback or a unix socket. Reading needs no token.",
     )
     aliases: str = option(
         values.choice("none", "quilkin"),

@@ -41,7 +41,7 @@ class AdminService(MultiService):
         self.site.add_page("/metrics", metrics_page(self.registry))
         self.site.add_page("/live", live_page())
         self.site.add_page("/ready", ready_page(lambda: readiness(appliance)))
-        self.site.add_page("/config", config_page(lambda: appliance.configuration.text()))
+        self.site.add_page("/config", config_page(appliance.configuration.text))
         self.listeners = [
             ListeningService("admin", endpoint.text, self.site, appliance.reactor) for endpoint in section.listen
         ]

@@ -18,15 +18,18 @@ from twisted.web.server import Request
 
 from netappliance.bounded_site import BoundedSite
 
+_CONTENT_POLICY = (
+    b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
 _SECURITY_HEADERS = (
     (b"Server", b"netappliance"),
     (b"Cache-Control", b"no-store"),
     (b"X-Content-Type-Options", b"nosniff"),
     (b"X-Frame-Options", b"DENY"),
     (b"Referrer-Policy", b"no-referrer"),
-    (b"Content-Security-Policy", b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-                                 b"img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
-)  # fmt: skip
+    (b"Content-Security-Policy", _CONTENT_POLICY),
+)
 
 TEXT = b"text/plain; charset=utf-8"
 HTML = b"text/html; charset=utf-8"
@@ -36,8 +39,8 @@ class Page(Resource):
     """
     One page: a path, what it is, and a function that answers.
 
-    :param answer: takes the request, may set code and headers on it, returns the body; anything it raises is a 500 and a
-        traceback in the log.
+    :param answer: takes the request, may set code and headers on it, returns the body; anything it raises is a 500 and
+        a traceback in the log.
     :param summary: one line for the index page; empty keeps the page off it.
     :param methods: what is allowed; HEAD is answered where GET is.
     """
@@ -59,7 +62,7 @@ class Page(Resource):
 
     def render(self, request: IRequest) -> bytes:
         """Answer, or refuse the method (405 with Allow, RFC 9110 section 15.5.6)."""
-        made = cast(Request, request)
+        made = cast("Request", request)
         for name, value in _SECURITY_HEADERS:
             made.setHeader(name, value)
         if made.method not in self.methods:
@@ -133,8 +136,8 @@ class AdminSite(BoundedSite):
 
     def _index(self, request: Request) -> bytes:
         rows = "".join(
-            f'<li><a href="{escape(path.decode("ascii"))}">{escape(path.decode("ascii"))}</a> {escape(page.summary)}</li>'
-            for path, page in sorted(self._pages.items())
+            f'<li><a href="{path}">{path}</a> {escape(page.summary)}</li>'
+            for path, page in sorted((escape(key.decode("ascii")), page) for key, page in self._pages.items())
             if page.summary
         )
         return f"<!DOCTYPE html><html lang=en><title>netappliance</title><h1>netappliance</h1><ul>{rows}</ul>".encode()

@@ -31,7 +31,9 @@ def load_authorized_keys(path: str) -> frozenset[bytes]:
     """
     text, mode = _read("authorized_keys", path)
     if mode & 0o022:
-        raise StartError(f"[manhole] authorized_keys: {path} is writable by others (mode {mode:04o}; expected 0644 or less)")
+        raise StartError(
+            f"[manhole] authorized_keys: {path} is writable by others (mode {mode:04o}; expected 0644 or less)"
+        )
     blobs = set()
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
@@ -45,12 +47,16 @@ def load_authorized_keys(path: str) -> frozenset[bytes]:
 def _public_blob(line: bytes, where: str) -> bytes:
     try:
         key = Key.fromString(line, type="public_openssh")
-        kind, bits, blob = key.type(), key.size(), key.blob()
+        kind: str = key.type()
+        bits: int = key.size()
+        blob: bytes = key.blob()
     except Exception as error:  # any parser's complaint about an operator's file is the same refusal
         raise StartError(f"[manhole] authorized_keys: {where} is not a public key without options") from error
     if kind == "DSA" or (kind == "RSA" and bits < MIN_RSA_BITS):
-        raise StartError(f"[manhole] authorized_keys: {where} is too weak ({kind} {bits} bits; expected ed25519, ecdsa or "
-                         f"RSA from {MIN_RSA_BITS} bits)")
+        raise StartError(
+            f"[manhole] authorized_keys: {where} is too weak ({kind} {bits} bits; expected ed25519, ecdsa or "
+            f"RSA from {MIN_RSA_BITS} bits)"
+        )
     return blob
 
 
@@ -66,7 +72,7 @@ def load_or_make_host_key(path: str) -> Key:
     if mode & 0o077:
         raise StartError(f"[manhole] host_key: {path} is open to others (mode {mode:04o}; expected 0600)")
     try:
-        key = Key.fromString(data)
+        key: Key = Key.fromString(data)
     except EncryptedKeyError as error:
         raise StartError(f"[manhole] host_key: {path} has a passphrase (expected none)") from error
     except Exception as error:  # as above
@@ -112,7 +118,9 @@ def _read(key: str, path: str) -> tuple[bytes, int]:
         if not stat.S_ISREG(status.st_mode):
             raise StartError(f"[manhole] {key}: {path} is not a regular file")
         if status.st_uid not in (0, os.geteuid()) and os.geteuid() != 0:
-            raise StartError(f"[manhole] {key}: {path} belongs to uid {status.st_uid} (expected {os.geteuid()} or root)")
+            raise StartError(
+                f"[manhole] {key}: {path} belongs to uid {status.st_uid} (expected {os.geteuid()} or root)"
+            )
         with open(descriptor, "rb", closefd=False) as stream:
             data = stream.read(MAX_KEY_FILE_BYTES + 1)
     except OSError as error:

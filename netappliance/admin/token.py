@@ -17,7 +17,7 @@ class TokenGuard:
     """
     Compares bearer tokens in constant time.
 
-    :param token: the expected token, or None when every caller of the endpoint is trusted (loopback or unix socket only).
+    :param token: the expected one, or None when every caller of the endpoint is trusted (loopback or unix socket only).
     """
 
     __slots__ = ("_token",)
@@ -35,7 +35,7 @@ class TokenGuard:
 
 def load_token(path: str) -> bytes:
     """
-    The token in a file: one line of 16 to 4096 visible ASCII characters, the file readable by its owner (and group) only.
+    The token in a file: one line of 16 to 4096 visible ASCII characters, readable by its owner (and group) only.
 
     :raises StartError: missing, unreadable, readable by everybody, too short, too long or of other characters.
     """

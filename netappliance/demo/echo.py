@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
@@ -18,7 +18,7 @@ class TcpEcho(Protocol, TimeoutMixin):
     def connectionMade(self) -> None:
         """Let a full send buffer pause our own reading."""
         self.transport.registerProducer(self.transport, True)  # type: ignore[union-attr]
-        self.callLater = self.factory.clock.callLater
+        self.callLater = self.factory.clock.callLater  # type: ignore[assignment, method-assign]
         self.setTimeout(self.factory.idle_timeout_s)
 
     def dataReceived(self, data: bytes) -> None:
@@ -40,20 +40,19 @@ class TcpEcho(Protocol, TimeoutMixin):
 class TcpEchoFactory(Factory):
     """Bounded in connections; an idle one is closed."""
 
-    protocol = TcpEcho
+    protocol = TcpEcho  # type: ignore[assignment]
 
     def __init__(self, *, max_connections: int, idle_timeout_s: float, clock: IReactorTime) -> None:
         self.clock = clock
         self.idle_timeout_s = idle_timeout_s
-        self.connections: set[Protocol] = set()
+        self.connections: set[TcpEcho] = set()
         self._max_connections = max_connections
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> TcpEcho | None:  # type: ignore[override]
         """:return: None, which closes the connection, when there are too many."""
         if len(self.connections) >= self._max_connections:
             return None
-        connection = super().buildProtocol(addr)
-        assert connection is not None
+        connection = cast("TcpEcho", super().buildProtocol(addr))
         self.connections.add(connection)
         return connection
 

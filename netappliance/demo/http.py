@@ -24,7 +24,7 @@ _BLOCK = bytes(range(256)) * 256
 
 @implementer(IPushProducer)
 class PatternProducer:
-    """Sends ``length`` bytes of a repeating 00 01 … ff pattern as fast as the client reads; a full send buffer pauses it."""
+    """Sends ``length`` bytes of a repeating 00 01 … ff pattern; a full send buffer pauses it."""
 
     def __init__(self, request: Request, length: int) -> None:
         self._request = request
@@ -66,7 +66,7 @@ class DemoResource(Resource):
 
     def render(self, request: IRequest) -> Any:
         """Answer one request."""
-        made = cast(Request, request)
+        made = cast("Request", request)
         made.setHeader(b"Server", b"netappliance-demo")
         made.setHeader(b"X-Demo-Backend", self._identity.encode("ascii", "replace"))
         made.setHeader(b"Content-Type", b"text/plain; charset=utf-8")
@@ -95,7 +95,8 @@ class DemoResource(Resource):
     def _echo(self, request: Request) -> bytes:
         assert request.content is not None
         request.setHeader(b"Content-Type", b"application/octet-stream")
-        return request.content.read(MAX_ECHO_BYTES)
+        body: bytes = request.content.read(MAX_ECHO_BYTES)
+        return body
 
     def _bytes(self, request: Request, count: bytes) -> Any:
         length = int(count) if count.isdigit() and len(count) <= 10 else -1
@@ -106,7 +107,7 @@ class DemoResource(Resource):
         if request.method == b"HEAD" or not length:
             return b""
         producer = PatternProducer(request, length)
-        cast(IConsumer, request).registerProducer(producer, True)
+        cast("IConsumer", request).registerProducer(producer, True)
         producer.resumeProducing()
         return NOT_DONE_YET
 

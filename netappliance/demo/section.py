@@ -10,14 +10,14 @@ from netappliance.config.schema import option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoSection:
-    """Embedded backends, so that the shipped configuration runs with nothing else installed. Off unless the section is there."""
+    """Embedded backends, so that the shipped configuration runs with nothing installed. Off without the section."""
 
     name: str = ""
     http: tuple[values.Endpoint, ...] = option(
         values.stream_endpoints,
         "tcp:9801:interface=127.0.0.1, tcp:9802:interface=127.0.0.1",
         unit="endpoints",
-        doc="Small HTTP servers: /, /healthz, /headers, /bytes/N, and /echo for POST; each says on which address it is.",
+        doc="Small HTTP servers: /, /healthz, /headers, /bytes/N, and /echo for POST; each says where it listens.",
     )
     tcp_echo: tuple[values.Endpoint, ...] = option(
         values.stream_endpoints,

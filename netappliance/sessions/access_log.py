@@ -103,7 +103,8 @@ class JsonLines:
             f'{{"id":{session.id},"kind":{quote(session.kind)},"listener":{quote(session.listener)},'
             f'"client":{quote(format_address(session.client))},"local":{quote(format_address(session.local))},'
             f'"cluster":{quote(session.cluster)},"backend":{quote(backend)},"start":"{self._rfc3339(started)}",'
-            f'"duration_s":{session.duration:.6f},"rx_bytes":{session.rx_bytes},"tx_bytes":{session.tx_bytes},'
+            f'"duration_s":{session.duration:.6f},'
+            f'"rx_bytes":{session.rx_bytes},"tx_bytes":{session.tx_bytes},'
             f'"rx_packets":{session.rx_packets},"tx_packets":{session.tx_packets},"side":"{side.value}",'
             f'"phase":"{phase.value}","cause":"{cause.value}","code":"{_letters[reason]}"{notes}}}\n'
         )
@@ -123,9 +124,9 @@ def _notes(notes: dict[str, Any]) -> str:
 
 def common_line(session: Session, started: float) -> str:
     """
-    The shape of the NCSA common log format: host, two dashes, date, what in quotes, result, bytes to the client; then our own.
+    The shape of the NCSA common log format: host, two dashes, date, what in quotes, result, bytes to the client.
 
-    Result is HAProxy's two letters; then bytes from the client, duration in seconds, session id, reason.
+    Result is HAProxy's two letters. Our own follow: bytes from the client, duration in seconds, session id, reason.
     """
     reason = session.close_reason or SHUTDOWN
     backend = session.backend.id if session.backend is not None else "-"
@@ -143,8 +144,8 @@ class AccessLog(Service):
     """
     Observes sessions and writes a line for each that ended.
 
-    Lines collect for at most :data:`FLUSH_S` and go out in one write. While the file takes nothing (disk full, reader of a
-    pipe stuck) up to ``buffer_bytes`` of lines wait; further lines are counted in ``dropped_total`` and lost. A line is never
+    Lines collect for at most :data:`FLUSH_S` and go out in one write. While the file takes nothing (disk full, a pipe's
+    reader stuck) up to ``buffer_bytes`` of lines wait; more are counted in ``dropped_total`` and lost. A line is never
     torn: what a short write left over goes first next time.
 
     :param target: opened when the service starts, after privileges were dropped.
@@ -224,7 +225,7 @@ class AccessLog(Service):
         self._target.close()
 
     def reopen(self) -> None:
-        """Write what waits into the old file and go on in a new one at the same path; a failure is logged and counted."""
+        """Write what waits into the old file, go on in a new one at the same path; a failure is logged and counted."""
         if not self._target.is_open:
             return
         self._write()

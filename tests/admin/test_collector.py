@@ -238,8 +238,20 @@ class CollectorTests(SynchronousTestCase):
 
     def test_page_parses_and_names_are_clean(self) -> None:
         """What promtool would say: help for all, _total for counters only, no abbreviated units, closed label names."""
-        allowed = {"kind", "listener", "cluster", "backend", "side", "phase", "cause", "reason", "le", "version", "result",
-                   "observer", "direction"}  # fmt: skip
+        allowed = {
+            "kind",
+            "listener",
+            "cluster",
+            "backend",
+            "side",
+            "phase",
+            "cause",
+            "reason",
+            "le",
+            "version",
+            "result",
+            "observer",
+        }
         for family in text_string_to_metric_families(self.fill()):
             if not family.name.startswith("netappliance_"):
                 continue

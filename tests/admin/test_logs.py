@@ -34,9 +34,10 @@ def event(log_format: str, **fields: Any) -> dict[str, Any]:
 def failing() -> Failure:
     """A failure with a traceback."""
     try:
-        raise ValueError("bad\nvalue")
+        int("bad\nvalue")
     except ValueError:
         return Failure()
+    raise AssertionError("unreachable")
 
 
 class Unprintable:
@@ -53,7 +54,9 @@ class FormatTests(SynchronousTestCase):
 
     def test_text(self) -> None:
         """Time, namespace, level, message."""
-        self.assertEqual(format_text(event("hello {who}", who="you")), "1970-01-01T00:00:01.500Z [here#warn] hello you\n")
+        self.assertEqual(
+            format_text(event("hello {who}", who="you")), "1970-01-01T00:00:01.500Z [here#warn] hello you\n"
+        )
 
     def test_text_escapes_what_peers_say(self) -> None:
         """A peer cannot begin a line of its own or talk to the terminal."""
@@ -70,7 +73,9 @@ class FormatTests(SynchronousTestCase):
 
     def test_json(self) -> None:
         """One object with the fields apart from the frame, so that no field can pose as the frame."""
-        row = json.loads(format_json(event("hello {who}", who="y\nou", level="fake", count=3, ok=True, raw=b"\xff", no=None)))
+        row = json.loads(
+            format_json(event("hello {who}", who="y\nou", level="fake", count=3, ok=True, raw=b"\xff", no=None))
+        )
         self.assertEqual(row["message"], "hello y\nou")
         self.assertEqual((row["level"], row["namespace"], row["time"]), ("warn", "here", "1970-01-01T00:00:01.500Z"))
         self.assertEqual(
@@ -100,14 +105,24 @@ class FormatTests(SynchronousTestCase):
 
     def test_legacy_events(self) -> None:
         """twisted.python.log's events have their message and none of their bookkeeping."""
-        legacy = {"message": ("old", "style"), "isError": 0, "system": "-", "time": 1.5, "log_time": 1.5, "log_level": LogLevel.info}
+        legacy = {
+            "message": ("old", "style"),
+            "isError": 0,
+            "system": "-",
+            "time": 1.5,
+            "log_time": 1.5,
+            "log_level": LogLevel.info,
+        }
         legacy |= {"log_format": "{log_text}", "log_text": "old style", "log_namespace": "log_legacy"}
         row = json.loads(format_json(legacy))
         self.assertEqual(row["message"], "old style")
         self.assertNotIn("fields", row)
 
     @settings(deadline=None, max_examples=150)
-    @given(st.text(), st.dictionaries(st.text(min_size=1), st.text() | st.binary() | st.integers() | st.floats(), max_size=4))
+    @given(
+        st.text(),
+        st.dictionaries(st.text(min_size=1), st.text() | st.binary() | st.integers() | st.floats(), max_size=4),
+    )
     def test_any_event_is_one_line(self, text: str, fields: dict[str, Any]) -> None:
         """Whatever is in the fields, there is one line, without control characters, and the JSON parses."""
         made = {**fields, **event("{text}", text=text)}
@@ -154,19 +169,21 @@ class InstallTests(SynchronousTestCase):
     """What twistd's options make of it."""
 
     def test_targets(self) -> None:
-        """-n means stdout, --logfile a file, a daemon twistd.log; --syslog, --logger and a daemon's stdout stay twistd's."""
+        """-n is stdout, --logfile a file, a daemon twistd.log; --syslog, --logger, a daemon's stdout stay twistd's."""
         cwd = Path.cwd()
-        for options, path in (
+        cases: list[tuple[dict[str, Any], str]] = [
             ({"nodaemon": 1}, "-"),
             ({"nodaemon": 1, "logfile": "-"}, "-"),
             ({"nodaemon": 1, "logfile": "x.log"}, str(cwd / "x.log")),
             ({"nodaemon": 0}, str(cwd / "twistd.log")),
             ({"logfile": "/x/y.log"}, "/x/y.log"),
-        ):
+        ]
+        for options, path in cases:
             target = log_target(options)
             assert target is not None
             self.assertEqual(target.path, path)
-        for options in ({"syslog": 1}, {"logger": lambda: None}, {"nodaemon": 0, "logfile": "-"}):
+        others: list[dict[str, Any]] = [{"syslog": 1}, {"logger": lambda: None}, {"nodaemon": 0, "logfile": "-"}]
+        for options in others:
             self.assertIsNone(log_target(options))
 
     def test_component(self) -> None:

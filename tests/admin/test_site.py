@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from prometheus_client import CollectorRegistry, Counter
 from twisted.internet.address import IPv4Address
-from twisted.internet.task import Clock
 from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.bounded_site import BoundedChannel
 from netappliance.admin.site import AdminSite, Page, config_page, live_page, metrics_page, ready_page, refusal
+from netappliance.bounded_site import BoundedChannel
 
 PEER = IPv4Address("TCP", "127.0.0.1", 40000)
 
@@ -43,7 +45,8 @@ class Wire(StringTransport):
 
     def first_line(self) -> bytes:
         """The status line."""
-        return self.value().split(b"\r\n")[0]
+        line: bytes = self.value().split(b"\r\n")[0]
+        return line
 
 
 class SiteTests(SynchronousTestCase):
@@ -66,7 +69,7 @@ class SiteTests(SynchronousTestCase):
     def tearDown(self) -> None:
         self.site.doStop()
         for channel in list(self.site.channels):
-            channel.transport.abortConnection()
+            cast("Any", channel.transport).abortConnection()
         self.clock.advance(0)
         self.assertEqual([call for call in self.clock.getDelayedCalls() if "_updateLogDateTime" not in str(call)], [])
 
@@ -114,7 +117,11 @@ class SiteTests(SynchronousTestCase):
 
     def test_metrics_survive_a_nonsense_accept(self) -> None:
         """An Accept that cannot be parsed gets the default format and cannot add a header."""
-        for accept in (b"text/plain; version=x.y", b"application/openmetrics-text; version=\xff; escaping=\xc3", b"," * 999):
+        for accept in (
+            b"text/plain; version=x.y",
+            b"application/openmetrics-text; version=\xff; escaping=\xc3",
+            b"," * 999,
+        ):
             head, body = self.get(b"/metrics", b"Accept: " + accept + b"\r\n")
             self.assertIn(b"200", head.splitlines()[0])
             self.assertIn(b"things_total", body)

@@ -16,7 +16,8 @@ from netappliance.errors import StartError
 
 def public_line(key: Key) -> bytes:
     """An authorized_keys line."""
-    return key.public().toString("openssh") + b" somebody\n"
+    line: bytes = key.public().toString("openssh")
+    return line + b" somebody\n"
 
 
 ED25519 = Key(Ed25519PrivateKey.generate())

@@ -68,7 +68,7 @@ class HttpTests(SynchronousTestCase):
             self.assertEqual(body, (bytes(range(256)) * (length // 256 + 1))[:length])
 
     def test_bytes_wait_for_a_slow_client(self) -> None:
-        """While the transport is full nothing more is made; it goes on when there is room, and ends when the client goes."""
+        """While the transport is full nothing more is made; it goes on when there is room."""
         channel = self.site.buildProtocol(PEER)
         assert channel is not None
         transport = StringTransport()

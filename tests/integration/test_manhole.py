@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -35,14 +35,14 @@ class Client(ProcessProtocol):
 
     def connectionMade(self) -> None:
         if self._script:
-            self.transport.write(self._script)
-            self.transport.closeStdin()
+            cast("Any", self.transport).write(self._script)
+            cast("Any", self.transport).closeStdin()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:
         self.output += data
 
     def processEnded(self, reason: Failure) -> None:
-        status = reason.value.status if reason.check(ProcessTerminated, ProcessDone) else -1
+        status = cast("Any", reason.value).status if reason.check(ProcessTerminated, ProcessDone) else -1
         self.ended.callback((status or 0, self.output))
 
 
@@ -61,11 +61,12 @@ class ManholeTests(TestCase):
         self.keys = self.folder / "keys.pub"
         self.keys.write_bytes(b"# operators\n\n" + self.right.with_suffix(".pub").read_bytes())
         self.events: list[dict[str, Any]] = []
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        observer: Any = self.events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.service: ManholeService | None = None
 
-    async def tearDown(self) -> None:
+    async def tearDown(self) -> None:  # type: ignore[override]
         if self.service is not None and self.service.running:
             await self.service.stopService()
             # the transports' ends are delivered in later turns
@@ -89,19 +90,39 @@ class ManholeTests(TestCase):
             }
         )
         sessions = {1: "session one", 2: "session two"}
-        self.service = ManholeService(section, {"appliance": "the appliance", "sessions": sessions, "clusters": {}}, reactor)
+        self.service = ManholeService(
+            section, {"appliance": "the appliance", "sessions": sessions, "clusters": {}}, reactor
+        )
         self.service.privilegedStartService()
         self.service.startService()
 
     def ssh(self, key: Path | None, script: bytes, *options: str, command: tuple[str, ...] = ()) -> Client:
         client = Client(script)
         base = ["ssh", "-F", "none", "-p", str(self.port), "-l", "operator"]
-        base += ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={self.folder}/known", "-o", "BatchMode=yes"]
-        base += ["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "ConnectTimeout=10", "-o", "LogLevel=INFO"]
+        base += [
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            f"UserKnownHostsFile={self.folder}/known",
+            "-o",
+            "BatchMode=yes",
+        ]
+        base += [
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "IdentityAgent=none",
+            "-o",
+            "ConnectTimeout=10",
+            "-o",
+            "LogLevel=INFO",
+        ]
         if key is not None:
             base += ["-i", str(key)]
         arguments = [*base, *options, "127.0.0.1", *command]
-        reactor.spawnProcess(client, shutil.which("ssh"), arguments, env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)})
+        reactor.spawnProcess(
+            client, shutil.which("ssh") or "ssh", arguments, env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder)}
+        )
         return client
 
     def logged(self, start: str) -> list[dict[str, Any]]:
@@ -114,8 +135,10 @@ class ManholeTests(TestCase):
     async def test_the_right_key_gets_a_prompt(self) -> None:
         """An authorized key evaluates Python in the namespace, and both ends of the login carry its fingerprint."""
         self.start()
-        script = b"print(appliance.upper())\nsorted(sessions.values())\nsorted(k for k in globals() if k[0] != '_')\n\x04"
-        status, output = await self.ssh(self.right, script, "-tt").ended
+        script = (
+            b"print(appliance.upper())\nsorted(sessions.values())\nsorted(k for k in globals() if k[0] != '_')\n\x04"
+        )
+        _, output = await self.ssh(self.right, script, "-tt").ended
         self.assertIn(b"THE APPLIANCE", output)
         self.assertIn(b"['session one', 'session two']", output)
         self.assertIn(b"['appliance', 'clusters', 'sessions']", output)
@@ -208,7 +231,7 @@ class ManholeTests(TestCase):
         status, _ = await self.ssh(self.right, b"print(1)\n", "-tt").ended
         self.assertNotEqual(status, 0)
         self.assertEqual(len(self.logged("manhole refuses a login")), 1)
-        first.transport.write(b"\x04")
+        cast("Any", first.transport).write(b"\x04")
         await first.ended
         _, output = await self.ssh(self.right, b"print(6 * 7)\n\x04", "-tt").ended
         self.assertIn(b"42", output)
@@ -228,6 +251,7 @@ class ManholeTests(TestCase):
             await deferLater(reactor, 0.02)
         self.assertEqual(len(self.logged("manhole closes")), 2)
         _, output = await self.ssh(self.right, b"print(6 * 7)\n\x04", "-tt").ended
+        self.assertIn(b"42", output)
 
     async def test_the_host_key_is_made_once_with_mode_0600(self) -> None:
         """First start makes the key, the second uses the same one, and the client agrees on its fingerprint."""

@@ -168,7 +168,8 @@ class WriterTests(SynchronousTestCase):
     def test_is_an_observer_that_refuses_nobody(self) -> None:
         """It implements the plug point."""
         verifyObject(IConnectionObserver, self.log)
-        self.assertIsNone(self.log.session_opened(ended()))
+        opened: Any = self.log.session_opened
+        self.assertIsNone(opened(ended()))
 
     def test_lines_go_out_together_within_a_second(self) -> None:
         """Nothing is written per session; all of a moment's lines go in one write."""
@@ -196,8 +197,9 @@ class WriterTests(SynchronousTestCase):
     def test_a_failing_file_is_logged_once_a_minute(self) -> None:
         """A full disk does not fill the other log."""
         events: list[Any] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        observer: Any = events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
         self.file.error = OSError(28, "No space left on device")
         self.log.session_closed(ended())
         self.clock.pump([0.5] * 100)
