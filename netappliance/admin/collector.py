@@ -195,7 +195,9 @@ class ProcessFacts(Collector):
         reloads = counter("config_reloads", "Attempts to put a new configuration in force.", ["result"])
         for result, count in appliance.reloads.items():
             reloads.add_metric([result], count)
-        yield from (build, ready, reloads)
+        lost = counter("log_dropped", "Diagnostic lines that their file did not take.")
+        lost.add_metric([], appliance.log_observer.dropped if appliance.log_observer is not None else 0)
+        yield from (build, ready, reloads, lost)
 
 
 class AccessLogCollector(Collector):

@@ -13,12 +13,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 from twisted.application.service import IServiceCollection
-from twisted.logger import ILogObserver, LogEvent, formatEvent
+from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from netappliance.errors import StartError
 from netappliance.reopenable import STDOUT, ReopenableFile
+
+_log = Logger()
 
 MAX_MESSAGE_CHARS = 8192
 """A message or a field beyond this is cut and ends in an ellipsis."""
@@ -133,8 +136,11 @@ class LineLogObserver:
             self.dropped += 1
 
     def reopen(self) -> None:
-        """Follow a log rotation. :raises OSError: the old file stays in use."""
-        self.target.reopen()
+        """Follow a log rotation; when the new file cannot be opened, the old one stays and says so."""
+        try:
+            self.target.reopen()
+        except OSError as error:
+            _log.error("cannot reopen {path}: {error}", path=self.target.path, error=str(error))
 
 
 def log_target(options: Mapping[str, Any]) -> ReopenableFile | None:
@@ -169,12 +175,15 @@ def install_log_observer(
     :param log_format: ``text`` or ``json``, [appliance] log_format.
     :param options: twistd's own options.
     :return: the observer, or None when the options ask for another.
-    :raises OSError: the log file cannot be opened.
+    :raises StartError: the log file cannot be opened.
     """
     target = log_target(options)
     if target is None or not isinstance(application, Componentized):
         return None
-    target.open()
+    try:
+        target.open()
+    except OSError as error:
+        raise StartError(f"--logfile: cannot open {target.path}: {error.strerror}") from error
     observer = LineLogObserver(target, log_format)
     application.setComponent(ILogObserver, observer)
     return observer

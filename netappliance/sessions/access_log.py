@@ -148,7 +148,7 @@ class AccessLog(Service):
     reader stuck) up to ``buffer_bytes`` of lines wait; more are counted in ``dropped_total`` and lost. A line is never
     torn: what a short write left over goes first next time.
 
-    :param target: opened when the service starts, after privileges were dropped.
+    :param target: opened when the service starts.
     :param log_format: ``json`` or ``common``.
     :param buffer_bytes: limit on lines that wait.
     :param clock: monotonic seconds. :param wall: seconds since the epoch.
@@ -199,16 +199,22 @@ class AccessLog(Service):
         if self._flush_call is None:
             self._flush_call = self._call_later(FLUSH_S, self._flush_now)
 
-    def startService(self) -> None:
+    def privilegedStartService(self) -> None:
         """
         Open the file.
 
         :raises StartError: it cannot be opened.
         """
+        super().privilegedStartService()
         try:
             self._target.open()
         except OSError as error:
             raise StartError(f"[appliance] access_log: cannot open {self._target.path}: {error.strerror}") from error
+
+    def startService(self) -> None:
+        """Open the file unless that is done."""
+        if not self._target.is_open:
+            self.privilegedStartService()
         super().startService()
 
     def stopService(self) -> None:

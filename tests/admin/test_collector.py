@@ -68,6 +68,7 @@ class FakeAppliance:
         self.clusters: dict[str, FakeCluster] = {}
         self.collectors: list[Collector] = []
         self.reloads = {"success": 0, "failure": 0}
+        self.log_observer = None
         self.ready = True
         self.draining = False
 
