@@ -8,6 +8,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 
 from netappliance.admin.collector import make_registry
+from netappliance.admin.redaction import redact
 from netappliance.admin.section import AdminSection
 from netappliance.admin.site import AdminSite, config_page, live_page, metrics_page, ready_page
 from netappliance.admin.token import TokenGuard, load_token
@@ -41,7 +42,7 @@ class AdminService(MultiService):
         self.site.add_page("/metrics", metrics_page(self.registry))
         self.site.add_page("/live", live_page())
         self.site.add_page("/ready", ready_page(lambda: readiness(appliance)))
-        self.site.add_page("/config", config_page(appliance.configuration.text))
+        self.site.add_page("/config", config_page(lambda: redact(appliance.configuration.text())))
         self.listeners = [
             ListeningService("admin", endpoint.text, self.site, appliance.reactor) for endpoint in section.listen
         ]
