@@ -15,7 +15,10 @@ class ISectionKind(Interface):
 
     kind: str = Attribute("The word in the brackets; lower-case ASCII letters, digits and ``_``.")
     named: bool = Attribute("True for ``[kind name]`` (any number), False for ``[kind]`` (at most one).")
-    schema: type = Attribute("The frozen dataclass of the section, its fields made by netappliance.config.schema.option.")
+    schema: type = Attribute(
+        "The frozen dataclass of the section, its fields made by netappliance.config.schema.option. A kind whose keys depend on a value"
+        " has ``schema_for(raw)`` instead, which returns a dataclass or a ConfigProblem."
+    )
 
     def check(section, configuration):  # type: ignore[no-untyped-def]
         """
@@ -29,6 +32,8 @@ class ISectionKind(Interface):
 
 class IServiceKind(ISectionKind):
     """A section kind that runs something: udp, tcp, http, tracker, admin, manhole, demo, or yours."""
+
+    stage: str = Attribute("When it starts: ``admin``, then ``support``, then ``traffic`` (the default). The end is in reverse.")
 
     def make_service(section, appliance):  # type: ignore[no-untyped-def]
         """

@@ -16,13 +16,12 @@ from twisted.logger import Logger
 from netappliance.admin.logs import install_log_observer
 from netappliance.clusters.cluster import Cluster
 from netappliance.errors import StartError
-from netappliance.interfaces import IServiceKind
 from netappliance.sessions.access_log import attach_access_log
 from netappliance.sessions.reasons import SHUTDOWN
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
-    from netappliance.config.kinds import Kinds
+    from netappliance.registry import Kinds
 
 _log = Logger()
 
@@ -77,9 +76,7 @@ class ApplianceService(MultiService):
             access_log.setServiceParent(self)
         for section in configuration.sections("cluster"):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
-        for kind in kinds.used(configuration):
-            if not IServiceKind.providedBy(kind):
-                continue
+        for kind in kinds.services(configuration):
             for section in configuration.sections(kind.kind):
                 service = kind.make_service(section, appliance)
                 stage = getattr(kind, "stage", "traffic")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from twisted.application.service import IService
@@ -18,17 +17,6 @@ from netappliance.interfaces import IServiceKind
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
     from netappliance.config.loader import Configuration
-    from netappliance.config.values import Endpoint
-
-
-def is_local(endpoint: Endpoint) -> bool:
-    """True for a unix socket and for loopback addresses: only this host's users reach it."""
-    if endpoint.scheme == "unix":
-        return True
-    try:
-        return ip_address(endpoint.host).is_loopback
-    except ValueError:
-        return endpoint.host == "localhost"
 
 
 @implementer(IServiceKind)
@@ -42,13 +30,12 @@ class AdminKind:
 
     def check(self, section: AdminSection, configuration: Configuration) -> Iterator[ConfigProblem]:
         """A listener that others reach needs a token, before there is anything to protect by accident."""
-        open_to_others = [endpoint.text for endpoint in section.listen if not is_local(endpoint)]
+        open_to_others = [endpoint.text for endpoint in section.listen if not endpoint.is_local]
         if open_to_others and not section.token_file:
             yield ConfigProblem(
                 section="admin",
                 key="token_file",
                 why=f"is required because listen = {', '.join(open_to_others)} is neither loopback nor a unix socket",
-                got="",
                 expected="the path of a file with the bearer token",
             )
 

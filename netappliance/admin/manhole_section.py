@@ -12,7 +12,6 @@ from netappliance.config.schema import option
 class ManholeSection:
     """A Python prompt inside the running process, over SSH with public keys only. Off unless the section is there."""
 
-    name: str = ""
     listen: tuple[values.Endpoint, ...] = option(
         values.stream_endpoints,
         "tcp:9922:interface=127.0.0.1",

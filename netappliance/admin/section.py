@@ -12,7 +12,6 @@ from netappliance.config.schema import option
 class AdminSection:
     """Metrics, health and configuration pages over HTTP. Reading is open; what changes state asks for the token."""
 
-    name: str = ""
     listen: tuple[values.Endpoint, ...] = option(
         values.stream_endpoints,
         "tcp:9901:interface=127.0.0.1",

@@ -12,21 +12,20 @@ from netappliance.config.schema import option
 class DemoSection:
     """Embedded backends, so that the shipped configuration runs with nothing installed. Off without the section."""
 
-    name: str = ""
     http: tuple[values.Endpoint, ...] = option(
-        values.stream_endpoints,
+        values.optional_stream_endpoints,
         "tcp:9801:interface=127.0.0.1, tcp:9802:interface=127.0.0.1",
         unit="endpoints",
         doc="Small HTTP servers: /, /healthz, /headers, /bytes/N, and /echo for POST; each says where it listens.",
     )
     tcp_echo: tuple[values.Endpoint, ...] = option(
-        values.stream_endpoints,
+        values.optional_stream_endpoints,
         "tcp:9803:interface=127.0.0.1",
         unit="endpoints",
         doc="Servers that send back what they get.",
     )
     udp_echo: tuple[values.Endpoint, ...] = option(
-        values.datagram_endpoints,
+        values.optional_datagram_endpoints,
         "udp:9804:interface=127.0.0.1",
         unit="endpoints",
         doc="Servers that send each datagram back.",

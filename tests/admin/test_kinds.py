@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from netappliance.admin.kinds import AdminKind, DemoKind, ManholeKind, is_local
+from netappliance.admin.kinds import AdminKind, DemoKind, ManholeKind
 from netappliance.admin.section import AdminSection
 from netappliance.config import values
 from netappliance.interfaces import IServiceKind
@@ -43,8 +43,3 @@ class KindTests(SynchronousTestCase):
             (problem,) = check(listen=listen)
             self.assertEqual((problem.section, problem.key), ("admin", "token_file"))
             self.assertEqual(check(listen=listen, token_file="/x"), [])
-
-    def test_names_are_not_loopback(self) -> None:
-        """Only localhost is taken for loopback by its name."""
-        self.assertTrue(is_local(values.stream_endpoints("tcp:1:interface=localhost")[0]))
-        self.assertFalse(is_local(values.stream_endpoints("tcp:1:interface=127.0.0.1.example")[0]))
