@@ -17,6 +17,7 @@ from netappliance.sessions.admission import Admission
 from netappliance.sessions.table import SessionTable
 
 if TYPE_CHECKING:
+    from netappliance.admin.logs import LineLogObserver
     from netappliance.clusters.cluster import Cluster
     from netappliance.config.loader import Configuration
 
@@ -54,6 +55,10 @@ class Appliance:
         self.collectors: list[Collector] = []
         self.reopeners: list[Callable[[], None]] = []
         self.datagram_sessions = 0
+        #: writes the diagnostics; None while twistd's own observer does
+        self.log_observer: LineLogObserver | None = None
+        #: attempts to put a new configuration in force, by result
+        self.reloads = {"success": 0, "failure": 0}
         self.ready = False
         self.draining = False
 

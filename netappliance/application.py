@@ -59,6 +59,4 @@ def makeService(options: Options, reactor: Any = None) -> IService:
 
         reactor = global_reactor
     appliance = Appliance(options.configuration, reactor)
-    parent: Any = options.parent or {}
-    pidfile = parent.get("pidfile") if parent.get("nodaemon") else None
-    return ApplianceService(appliance, section_kinds(), foreground=bool(parent.get("nodaemon")), pidfile=pidfile)
+    return ApplianceService(appliance, section_kinds(), options.parent or {})

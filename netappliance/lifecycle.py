@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import IService, IServiceCollection, MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from netappliance.admin.logs import install_log_observer
 from netappliance.clusters.cluster import Cluster
 from netappliance.errors import StartError
+from netappliance.sessions.access_log import attach_access_log
 from netappliance.sessions.reasons import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -36,21 +38,42 @@ class ApplianceService(MultiService):
     stops in reverse. A MultiService alone stops all children at once, without waiting in between.
     """
 
-    def __init__(
-        self, appliance: Appliance, kinds: Kinds, *, foreground: bool = False, pidfile: str | None = None
-    ) -> None:
+    def __init__(self, appliance: Appliance, kinds: Kinds, twistd: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.appliance = appliance
         self.stages: dict[str, list[IService]] = {stage: [] for stage in STAGES}
-        self._foreground = foreground
-        self._pidfile = pidfile
+        self._twistd = twistd or {}
+        self._foreground = bool(self._twistd.get("nodaemon"))
+        self._pidfile: str | None = self._twistd.get("pidfile") if self._foreground else None
         self._sweeps: list[LoopingCall] = []
         self._drained: Deferred[None] | None = None
         self._signals = 0
         self._build(kinds)
 
+    def setServiceParent(self, parent: IServiceCollection) -> None:
+        """Twistd calls this before it starts logging: the moment to make it log our way."""
+        section = self.appliance.configuration.appliance
+        try:
+            observer = install_log_observer(parent, section.log_format, self._twistd)
+        except StartError as error:
+            self._refuse(error)
+        self.appliance.log_observer = observer
+        if observer is not None:
+            self.appliance.reopeners.append(observer.reopen)
+        super().setServiceParent(parent)
+
+    def _refuse(self, error: StartError) -> NoReturn:
+        sys.stderr.write(f"netappliance: {error}\n")
+        if self._pidfile:
+            Path(self._pidfile).unlink(missing_ok=True)
+        raise SystemExit(1) from None
+
     def _build(self, kinds: Kinds) -> None:
         appliance, configuration = self.appliance, self.appliance.configuration
+        access_log = attach_access_log(appliance)
+        if access_log is not None:
+            self.stages["admin"].append(access_log)
+            access_log.setServiceParent(self)
         for section in configuration.sections("cluster"):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
         for kind in kinds.services(configuration):
@@ -77,10 +100,7 @@ class ApplianceService(MultiService):
                 maybeDeferred(service.stopService)
             if not self._foreground:
                 raise
-            sys.stderr.write(f"netappliance: {error}\n")
-            if self._pidfile:
-                Path(self._pidfile).unlink(missing_ok=True)
-            raise SystemExit(1) from None
+            self._refuse(error)
 
     def startService(self) -> None:
         """Start the stages in order; ready when the last one is."""
@@ -181,9 +201,7 @@ class ApplianceService(MultiService):
         grace = self.appliance.configuration.appliance.shutdown_grace_s
         if not len(self.appliance.sessions) or not grace or self._signals > 1:
             return
-        _log.info(
-            "draining {count} sessions for at most {grace} s", count=len(self.appliance.sessions), grace=grace
-        )
+        _log.info("draining {count} sessions for at most {grace} s", count=len(self.appliance.sessions), grace=grace)
         self._drained = Deferred()
         deadline = self.appliance.reactor.callLater(grace, self._finish_drain)
         self.appliance.sessions.when_empty(self._finish_drain)
@@ -195,5 +213,3 @@ class ApplianceService(MultiService):
         drained, self._drained = self._drained, None
         if drained is not None:
             drained.callback(None)
-
-

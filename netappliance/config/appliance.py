@@ -59,6 +59,12 @@ class ApplianceSection:
         values.text, "-", unit="- | path | none", doc="Where the line of each ended session goes: standard output, a file, nowhere."
     )
     access_log_format: str = option(values.choice("json", "common"), "json", doc="Form of the access log.")
+    access_log_buffer: int = option(
+        values.size,
+        "1MiB",
+        unit="size",
+        doc="Lines that may wait while the access log takes none (disk full, reader stuck); more are lost and counted.",
+    )
     observers: tuple[str, ...] = option(
         values.words,
         unit="names",

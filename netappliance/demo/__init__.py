@@ -1,0 +1,1 @@
+"""Small backends in the same process, so that the shipped configuration does something with nothing else installed."""

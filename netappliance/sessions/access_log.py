@@ -1,0 +1,281 @@
+"""The access log: one line for every session that ended, written in batches, never at the cost of a session."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime, timezone
+from json import dumps
+from json.encoder import encode_basestring_ascii as quote
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.application.service import Service
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from netappliance.errors import StartError
+from netappliance.interfaces import IConnectionObserver
+from netappliance.reopenable import ReopenableFile
+from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
+from netappliance.sessions.session import Session, format_address
+
+if TYPE_CHECKING:
+    from netappliance.appliance import Appliance
+
+_log = Logger()
+
+FLUSH_S = 0.25
+"""Lines wait at most this long for each other (seconds)."""
+
+RETRY_S = 1.0
+"""After a failed or short write the next attempt comes this much later (seconds)."""
+
+COMPLAIN_S = 60.0
+"""A failing file is logged at most once in this time (seconds)."""
+
+MAX_NOTES_CHARS = 4096
+"""Notes of observers and filters beyond this are left out of the line."""
+
+
+def attach_access_log(appliance: Appliance) -> AccessLog | None:
+    """
+    Make the access log that [appliance] asks for, let it observe sessions and follow rotations.
+
+    :return: a service that the root starts before traffic and stops after the last session ended; None for ``none``.
+    """
+    section = appliance.configuration.appliance
+    if section.access_log == "none":
+        return None
+    log = AccessLog(
+        ReopenableFile(section.access_log),
+        section.access_log_format,
+        buffer_bytes=section.access_log_buffer,
+        clock=appliance.clock,
+        wall=time.time,
+        call_later=appliance.reactor.callLater,
+    )
+    appliance.sessions.observers.append(log)
+    appliance.reopeners.append(log.reopen)
+    return log
+
+
+class IDelayed(Protocol):
+    """What ``call_later`` returns."""
+
+    def cancel(self) -> None:
+        """Forget the call."""
+
+
+CallLater = Callable[[float, Callable[[], None]], IDelayed]
+Formatter = Callable[[Session, float], str]
+
+
+class _Letters(dict[CloseReason, str]):
+    """HAProxy's letters by reason, translated once each."""
+
+    def __missing__(self, reason: CloseReason) -> str:
+        letters = self[reason] = haproxy_letters(reason)
+        return letters
+
+
+_letters = _Letters()
+
+
+class JsonLines:
+    """
+    One JSON object per line with a fixed order of fields; all that is not printable ASCII is escaped.
+
+    Written out by hand because ``json.dumps`` of the same object takes three times as long, for every connection.
+    """
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._date = ""
+
+    def __call__(self, session: Session, started: float) -> str:
+        """:param started: wall-clock seconds since the epoch. :return: the line with its newline."""
+        reason = session.close_reason or SHUTDOWN
+        side, phase, cause = reason
+        backend = session.backend.id if session.backend is not None else ""
+        notes = _notes(session.notes) if session.notes else ""
+        return (
+            f'{{"id":{session.id},"kind":{quote(session.kind)},"listener":{quote(session.listener)},'
+            f'"client":{quote(format_address(session.client))},"local":{quote(format_address(session.local))},'
+            f'"cluster":{quote(session.cluster)},"backend":{quote(backend)},"start":"{self._rfc3339(started)}",'
+            f'"duration_s":{session.duration:.6f},'
+            f'"rx_bytes":{session.rx_bytes},"tx_bytes":{session.tx_bytes},'
+            f'"rx_packets":{session.rx_packets},"tx_packets":{session.tx_packets},"side":"{side.value}",'
+            f'"phase":"{phase.value}","cause":"{cause.value}","code":"{_letters[reason]}"{notes}}}\n'
+        )
+
+    def _rfc3339(self, seconds: float) -> str:
+        whole = int(seconds)
+        if whole != self._second:
+            self._second = whole
+            self._date = datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._date}.{int((seconds - whole) * 1000):03d}Z"
+
+
+def _notes(notes: dict[str, Any]) -> str:
+    text = dumps({str(key): value for key, value in notes.items()}, default=str)
+    return f',"notes":{text}' if len(text) <= MAX_NOTES_CHARS else ',"notes_left_out":true'
+
+
+def common_line(session: Session, started: float) -> str:
+    """
+    The shape of the NCSA common log format: host, two dashes, date, what in quotes, result, bytes to the client.
+
+    Result is HAProxy's two letters. Our own follow: bytes from the client, duration in seconds, session id, reason.
+    """
+    reason = session.close_reason or SHUTDOWN
+    backend = session.backend.id if session.backend is not None else "-"
+    date = datetime.fromtimestamp(int(started), timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    what = quote(f"{session.kind} {session.listener} {session.cluster or '-'}/{backend}")
+    client = quote(format_address(session.client))[1:-1].replace(" ", "\\u0020")
+    return (
+        f"{client} - - [{date}] {what} {_letters[reason]} {session.rx_bytes} {session.tx_bytes} {session.duration:.3f} "
+        f"{session.id} {reason}\n"
+    )
+
+
+@implementer(IConnectionObserver)
+class AccessLog(Service):
+    """
+    Observes sessions and writes a line for each that ended.
+
+    Lines collect for at most :data:`FLUSH_S` and go out in one write. While the file takes nothing (disk full, a pipe's
+    reader stuck) up to ``buffer_bytes`` of lines wait; more are counted in ``dropped_total`` and lost. A line is never
+    torn: what a short write left over goes first next time.
+
+    :param target: opened when the service starts.
+    :param log_format: ``json`` or ``common``.
+    :param buffer_bytes: limit on lines that wait.
+    :param clock: monotonic seconds. :param wall: seconds since the epoch.
+    :param call_later: the reactor's ``callLater``.
+
+    :ivar lines_total: lines made. :ivar dropped_total: lines lost. :ivar errors_total: writes and reopens that failed.
+    """
+
+    name = "access_log"
+
+    def __init__(
+        self,
+        target: ReopenableFile,
+        log_format: str,
+        *,
+        buffer_bytes: int,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+        call_later: CallLater,
+    ) -> None:
+        self.lines_total = 0
+        self.dropped_total = 0
+        self.errors_total = 0
+        self._target = target
+        self._format: Formatter = JsonLines() if log_format == "json" else common_line
+        self._limit = buffer_bytes
+        self._clock = clock
+        self._wall = wall
+        self._call_later = call_later
+        self._lines: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._flush_call: IDelayed | None = None
+        self._next_complaint = float("-inf")
+
+    def session_opened(self, session: Session) -> None:
+        """Allow; a session has no line until it ends."""
+
+    def session_closed(self, session: Session) -> None:
+        """Make the session's line and let it wait for the next write."""
+        # the end is now: the start on the wall clock follows from the monotonic duration, whatever the clock did since
+        line = self._format(session, self._wall() - session.duration).encode("ascii", "backslashreplace")
+        self.lines_total += 1
+        if self._waiting_bytes + len(line) > self._limit:
+            self.dropped_total += 1
+            return
+        self._lines.append(line)
+        self._waiting_bytes += len(line)
+        if self._flush_call is None:
+            self._flush_call = self._call_later(FLUSH_S, self._flush_now)
+
+    def privilegedStartService(self) -> None:
+        """
+        Open the file.
+
+        :raises StartError: it cannot be opened.
+        """
+        super().privilegedStartService()
+        try:
+            self._target.open()
+        except OSError as error:
+            raise StartError(f"[appliance] access_log: cannot open {self._target.path}: {error.strerror}") from error
+
+    def startService(self) -> None:
+        """Open the file unless that is done."""
+        if not self._target.is_open:
+            self.privilegedStartService()
+        super().startService()
+
+    def stopService(self) -> None:
+        """Write what waits and close; what the file does not take now is counted as dropped."""
+        super().stopService()
+        if self._flush_call is not None:
+            self._flush_call.cancel()
+            self._flush_call = None
+        if self._target.is_open:
+            self._write()
+        self.dropped_total += len(self._lines)
+        self._lines.clear()
+        self._waiting_bytes = 0
+        self._target.close()
+
+    def reopen(self) -> None:
+        """Write what waits into the old file, go on in a new one at the same path; a failure is logged and counted."""
+        if not self._target.is_open:
+            return
+        self._write()
+        try:
+            self._target.reopen()
+        except OSError as error:
+            self._failed(error)
+
+    def _flush_now(self) -> None:
+        self._flush_call = None
+        if not self._write():
+            self._flush_call = self._call_later(RETRY_S, self._flush_now)
+
+    def _write(self) -> bool:
+        """Write all that waits; False when something is left."""
+        if not self._lines:
+            return True
+        data = b"".join(self._lines)
+        try:
+            taken = self._target.write(data)
+        except OSError as error:
+            self._failed(error)
+            return False
+        self._forget(taken)
+        return not self._lines
+
+    def _forget(self, taken: int) -> None:
+        self._waiting_bytes -= taken
+        lines = self._lines
+        while taken:
+            first = lines.popleft()
+            if taken < len(first):
+                lines.appendleft(first[taken:])
+                return
+            taken -= len(first)
+
+    def _failed(self, error: OSError) -> None:
+        self.errors_total += 1
+        now = self._clock()
+        if now >= self._next_complaint:
+            self._next_complaint = now + COMPLAIN_S
+            _log.error(
+                "access log {path}: {error}; {dropped} lines lost so far",
+                path=self._target.path,
+                error=str(error),
+                dropped=self.dropped_total,
+            )
