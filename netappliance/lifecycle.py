@@ -14,8 +14,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from netappliance.admin.logs import install_log_observer
+from netappliance.admin.logs import install_log_observer
 from netappliance.clusters.cluster import Cluster
+from netappliance.clusters.resolver import ResolverService
 from netappliance.errors import StartError
+from netappliance.interfaces import IConnectionObserver
+from netappliance.registry import find
+from netappliance.sessions.access_log import attach_access_log
 from netappliance.sessions.access_log import attach_access_log
 from netappliance.sessions.reasons import SHUTDOWN
 
@@ -76,12 +81,20 @@ class ApplianceService(MultiService):
             access_log.setServiceParent(self)
         for section in configuration.sections("cluster"):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
+        for name in configuration.appliance.observers:
+            appliance.sessions.observers.append(find(IConnectionObserver, name))
+        access_log = attach_access_log(appliance)
+        if access_log is not None:
+            self._adopt(access_log, "admin")
+        if appliance.clusters:
+            self._adopt(ResolverService(appliance.clusters, appliance.reactor), "support")
         for kind in kinds.services(configuration):
             for section in configuration.sections(kind.kind):
-                service = kind.make_service(section, appliance)
-                stage = getattr(kind, "stage", "traffic")
-                self.stages[stage].append(service)
-                service.setServiceParent(self)
+                self._adopt(kind.make_service(section, appliance), getattr(kind, "stage", "traffic"))
+
+    def _adopt(self, service: IService, stage: str) -> None:
+        self.stages[stage].append(service)
+        service.setServiceParent(self)
 
     # -- start --------------------------------------------------------------------------------------------------------
 
