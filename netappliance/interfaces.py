@@ -70,10 +70,34 @@ class IConnectionObserver(Interface):
 class IBalancer(Interface):
     """Chooses a backend for a key. Pure: no clock, no random source but what it was built with."""
 
+    needs_key: bool = Attribute("True when ``choose`` looks at the key; others are given an empty one.")
+
+    def set_members(members):  # type: ignore[no-untyped-def]
+        """
+        The configured backends changed.
+
+        :param members: sequence of :class:`netappliance.clusters.backend.Backend`, usable now or not. What must be equal in all
+            processes may depend on ids and weights of these alone.
+        """
+
     def choose(backends, key, now):  # type: ignore[no-untyped-def]
         """
-        :param backends: non-empty sequence of :class:`netappliance.clusters.backend.Backend` that are eligible now.
+        :param backends: non-empty sequence of members that may be used now.
         :param key: bytes that hash policies hash (empty when there is none).
         :param now: monotonic seconds.
         :return: one element of ``backends``.
+        """
+
+
+class IBalancerFactory(Interface):
+    """A balancing policy of yours, found in :mod:`netappliance.plugins` and selected by ``balance = NAME``."""
+
+    name: str = Attribute("What ``balance`` selects it by.")
+
+    def make(rng):  # type: ignore[no-untyped-def]
+        """
+        Build a policy; each tier (primaries, backups) of each cluster has one of its own.
+
+        :param rng: :class:`random.Random`.
+        :return: an :class:`IBalancer`.
         """

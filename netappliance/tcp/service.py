@@ -75,6 +75,8 @@ class TcpService(Service):
 
     def balance_key(self, session: TcpSession) -> bytes:
         """What hash policies hash for this session."""
+        if not self.cluster.needs_key:
+            return b""
         host, port = session.client
         if self.cluster.section.balance_key == "client_address_port":
             return f"{host}:{port}".encode()

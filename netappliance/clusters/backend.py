@@ -1,0 +1,84 @@
+"""One backend as the process sees it: where it is, how busy, how well."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from netappliance.clusters.backoff import Backoff
+
+if TYPE_CHECKING:
+    from netappliance.clusters.section import BackendSection
+
+#: seconds after which an old latency counts for 1/e in the moving average
+LATENCY_DECAY_S = 10.0
+
+
+class Backend:
+    """
+    Runtime state of one address.
+
+    :ivar sockaddr: what ``connect`` takes: (host, port) or the path of a unix socket. :ivar family: its AF_*.
+    :ivar active: connections or sessions on it now. :ivar draining: removed from the configuration, kept for its sessions.
+    :ivar healthy: what active checks say.
+    """
+
+    __slots__ = (
+        "active",
+        "backoff",
+        "backup",
+        "connections_total",
+        "draining",
+        "failures_total",
+        "family",
+        "healthy",
+        "id",
+        "latency_at",
+        "latency_s",
+        "locality",
+        "max_connections",
+        "sockaddr",
+        "tokens",
+        "weight",
+    )
+
+    def __init__(self, section: BackendSection, family: int, sockaddr: tuple[Any, ...] | str, identifier: str) -> None:
+        self.id = identifier
+        self.family = family
+        self.sockaddr = sockaddr
+        self.active = 0
+        self.connections_total = 0
+        self.failures_total = 0
+        self.healthy = True
+        self.draining = False
+        self.backoff = Backoff()
+        self.latency_s = 0.0
+        self.latency_at = 0.0
+        self.configure(section)
+
+    def configure(self, section: BackendSection) -> None:
+        """Take over what may change while the address stays."""
+        self.weight = section.weight
+        self.backup = section.backup
+        self.max_connections = section.max_connections
+        self.tokens = section.tokens
+        self.locality = section.locality
+
+    @property
+    def full(self) -> bool:
+        """True at ``max_connections``."""
+        return bool(self.max_connections) and self.active >= self.max_connections
+
+    @property
+    def up(self) -> bool:
+        """False when checks or six failed connections in a row say so."""
+        return self.healthy and not self.backoff.down
+
+    def observe_latency(self, seconds: float, now: float) -> None:
+        """Feed the peak-sensitive moving average: a worse value counts at once, a better one bit by bit."""
+        if seconds > self.latency_s:
+            self.latency_s = seconds
+        else:
+            keep = math.exp(-(now - self.latency_at) / LATENCY_DECAY_S)
+            self.latency_s = self.latency_s * keep + seconds * (1.0 - keep)
+        self.latency_at = now

@@ -1,0 +1,33 @@
+"""The faster of two random backends, by a moving average of their latency that rises at once and falls slowly."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+
+from netappliance.clusters.backend import LATENCY_DECAY_S, Backend
+from netappliance.clusters.balancing.power_of_two import two
+
+
+class PeakEwma:
+    """Cost = latency x (connections + 1) / weight; one without a measurement is cheap, so that it gets one."""
+
+    needs_key = False
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def set_members(self, members: Sequence[Backend]) -> None:
+        """Nothing to remember."""
+
+    def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
+        """Of two, the cheaper."""
+        first, second = two(self._rng, backends)
+        return second if self._cost(second, now) < self._cost(first, now) else first
+
+    @staticmethod
+    def _cost(backend: Backend, now: float) -> float:
+        # an old measurement fades, or a backend that was slow once would never be tried again
+        faded = backend.latency_s * math.exp(-max(0.0, now - backend.latency_at) / LATENCY_DECAY_S)
+        return (faded + 1e-6) * (backend.active + 1) / (backend.weight or 1)

@@ -1,0 +1,25 @@
+"""Random in proportion to the weights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from netappliance.clusters.backend import Backend
+from netappliance.clusters.balancing.policy import weighted
+
+
+class Randomly:
+    """No memory at all."""
+
+    needs_key = False
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def set_members(self, members: Sequence[Backend]) -> None:
+        """Nothing to remember."""
+
+    def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
+        """Draw."""
+        return weighted(self._rng, backends)
