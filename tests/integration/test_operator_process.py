@@ -56,8 +56,7 @@ class OperatorTests(SynchronousTestCase):
 
     def start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
-            + ["-n", "--pidfile=", "proxy", "--config", "p.ini"],
+            [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "proxy", "--config", "p.ini"],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
@@ -81,7 +80,7 @@ class OperatorTests(SynchronousTestCase):
         while self.get("/ready")[0] != 200:
             self.assertIsNone(process.poll(), "the process ended")
             self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)  # noqa: TID251 - another process is awaited
+            time.sleep(0.05)
 
     def make_key(self) -> None:
         if shutil.which("ssh-keygen") is None:
@@ -146,7 +145,7 @@ class OperatorTests(SynchronousTestCase):
         deadline = time.monotonic() + BUDGET_S
         while not path.exists() or len(path.read_text().splitlines()) < count:
             self.assertLess(time.monotonic(), deadline, name)
-            time.sleep(0.05)  # noqa: TID251 - another process is awaited
+            time.sleep(0.05)
         return [json.loads(line) for line in path.read_text().splitlines()]
 
     def promtool(self, metrics: str) -> None:
