@@ -75,10 +75,6 @@ class ApplianceService(MultiService):
 
     def _build(self, kinds: Kinds) -> None:
         appliance, configuration = self.appliance, self.appliance.configuration
-        access_log = attach_access_log(appliance)
-        if access_log is not None:
-            self.stages["admin"].append(access_log)
-            access_log.setServiceParent(self)
         for section in configuration.sections("cluster"):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
         for name in configuration.appliance.observers:

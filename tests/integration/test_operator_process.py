@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
+RUN = "from twisted.scripts.twistd import run; run()"
 BUDGET_S = 20.0
 
 CONFIG = """
@@ -56,7 +57,7 @@ class OperatorTests(SynchronousTestCase):
 
     def start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "proxy", "--config", "p.ini"],
+            [sys.executable, "-c", RUN, "-n", "--pidfile=", "proxy", "--config", "p.ini"],
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"},
             stdout=subprocess.PIPE,
