@@ -103,6 +103,7 @@ class BoundedSite(Site):
     :param max_body_bytes: of a request.
     """
 
+    noisy = False
     _log = Logger()
 
     def __init__(

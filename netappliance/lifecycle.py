@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -59,7 +59,7 @@ class ApplianceService(MultiService):
         """Twistd calls this before it starts logging: the moment to make it log our way."""
         section = self.appliance.configuration.appliance
         try:
-            observer = install_log_observer(parent, section.log_format, self._twistd)
+            observer = install_log_observer(parent, section.log_format, self._twistd, section.log_level)
         except StartError as error:
             self._refuse(error)
         self.appliance.log_observer = observer
@@ -75,10 +75,6 @@ class ApplianceService(MultiService):
 
     def _build(self, kinds: Kinds) -> None:
         appliance, configuration = self.appliance, self.appliance.configuration
-        access_log = attach_access_log(appliance)
-        if access_log is not None:
-            self.stages["admin"].append(access_log)
-            access_log.setServiceParent(self)
         for section in configuration.sections("cluster"):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
         for name in configuration.appliance.observers:

@@ -77,9 +77,10 @@ def names(interface: InterfaceClass) -> list[str]:
 class _Lazy:
     """Stands for an object named ``module:attribute`` that is imported when it is first needed."""
 
-    def __init__(self, kind: str, dotted: str, *, named: bool) -> None:
+    def __init__(self, kind: str, dotted: str, *, named: bool, always: bool = False) -> None:
         self.kind = kind
         self.named = named
+        self.always = always
         self._dotted = dotted
         self._loaded: Any = None
 

@@ -310,19 +310,24 @@ def _zeros(source: Metric) -> dict[tuple[str, str], float]:
     return zeros
 
 
-def make_registry(appliance: Appliance, *, quilkin_aliases: bool = False) -> CollectorRegistry:
-    """
-    Return the registry of the admin page: ours, the process's, and what services put into ``appliance.collectors``.
-    """
-    own: list[Collector] = [
+def own_collectors(appliance: Appliance) -> list[Collector]:
+    """Return the collectors of what every appliance has."""
+    return [
         SessionCollector(appliance),
         AcceptCollector(appliance),
         ClusterCollector(appliance),
         ProcessFacts(appliance),
         AccessLogCollector(appliance),
     ]
+
+
+def make_registry(appliance: Appliance, *, quilkin_aliases: bool = False) -> CollectorRegistry:
+    """
+    Return the registry of the admin page: ours, the process's, and what services put into ``appliance.collectors``.
+    """
+    everything = _Chain(own_collectors(appliance), appliance.collectors)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(CombinedCollector(_Chain(own, appliance.collectors), quilkin_aliases=quilkin_aliases))
+    registry.register(CombinedCollector(everything, quilkin_aliases=quilkin_aliases))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     return registry

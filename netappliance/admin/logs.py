@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from twisted.application.service import IServiceCollection
-from twisted.logger import ILogObserver, LogEvent, Logger, formatEvent
+from twisted.logger import ILogObserver, LogEvent, Logger, LogLevel, formatEvent
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -119,15 +119,20 @@ class LineLogObserver:
 
     :param target: opened by the caller.
     :param log_format: ``text`` or ``json``.
+    :param log_level: events below it are left out: ``debug``, ``info``, ``warn`` or ``error``.
     """
 
-    def __init__(self, target: ReopenableFile, log_format: str) -> None:
+    def __init__(self, target: ReopenableFile, log_format: str, log_level: str = "info") -> None:
         self.target = target
+        self._least = LogLevel.levelWithName(log_level)
         self.dropped = 0
         self._format = FORMATS[log_format]
 
     def __call__(self, event: LogEvent) -> None:
         """Format and write; called by twisted.logger for each event, from the reactor's thread and others."""
+        level = event.get("log_level")
+        if level is not None and level < self._least:
+            return
         data = self._format(event).encode("utf-8", "backslashreplace")
         try:
             if self.target.write(data) < len(data):
@@ -163,7 +168,10 @@ def log_target(options: Mapping[str, Any]) -> ReopenableFile | None:
 
 
 def install_log_observer(
-    application: Componentized | IServiceCollection, log_format: str, options: Mapping[str, Any]
+    application: Componentized | IServiceCollection,
+    log_format: str,
+    options: Mapping[str, Any],
+    log_level: str = "info",
 ) -> LineLogObserver | None:
     """
     Make twistd log through our observer: to be called in ``setServiceParent(application)`` of the root service, which
@@ -174,6 +182,7 @@ def install_log_observer(
     :param application: what twistd passes to ``setServiceParent``.
     :param log_format: ``text`` or ``json``, [appliance] log_format.
     :param options: twistd's own options.
+    :param log_level: the least level that is written, [appliance] log_level.
     :return: the observer, or None when the options ask for another.
     :raises StartError: the log file cannot be opened.
     """
@@ -184,6 +193,6 @@ def install_log_observer(
         target.open()
     except OSError as error:
         raise StartError(f"--logfile: cannot open {target.path}: {error.strerror}") from error
-    observer = LineLogObserver(target, log_format)
+    observer = LineLogObserver(target, log_format, log_level)
     application.setComponent(ILogObserver, observer)
     return observer

@@ -222,6 +222,10 @@ class ManholeTransport(SSHServerTransport):
         """Say what users' signatures we check (RFC 8308 section 3.1); conch names its host key's, no RSA."""
         super().sendExtInfo([(b"server-sig-algs", b",".join(SIGNATURE_ALGORITHMS))])
 
+    def receiveError(self, reasonCode: int, description: bytes) -> None:
+        """The client says why it goes; that is no error of ours (RFC 4253 section 11.1)."""
+        _log.info("manhole client leaves: {description}", code=reasonCode, description=description)
+
     def _too_slow(self) -> None:
         self._deadline = None
         _log.info("manhole closes {peer}: no login in time", peer=self._peer())
@@ -264,6 +268,7 @@ class ManholeFactory(SSHFactory):
     """
 
     protocol = ManholeTransport
+    noisy = False
     sendDebug = False
 
     def __init__(self, section: ManholeSection, realm: ManholeRealm, host_key: Key, clock: IReactorTime) -> None:

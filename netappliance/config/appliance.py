@@ -55,6 +55,9 @@ class ApplianceSection:
         doc="After SIGTERM or SIGINT live sessions may end by themselves for this long.",
     )
     log_format: str = option(values.choice("text", "json"), "text", doc="Form of the diagnostics.")
+    log_level: str = option(
+        values.choice("debug", "info", "warn", "error"), "info", doc="Diagnostics below this level are left out."
+    )
     access_log: str = option(
         values.text, "-", unit="- | path | none", doc="Where the line of each ended session goes: standard output, a file, nowhere."
     )

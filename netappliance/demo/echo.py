@@ -40,6 +40,7 @@ class TcpEcho(Protocol, TimeoutMixin):
 class TcpEchoFactory(Factory):
     """Bounded in connections; an idle one is closed."""
 
+    noisy = False
     protocol = TcpEcho  # type: ignore[assignment]
 
     def __init__(self, *, max_connections: int, idle_timeout_s: float, clock: IReactorTime) -> None:
@@ -59,6 +60,8 @@ class TcpEchoFactory(Factory):
 
 class UdpEcho(DatagramProtocol):
     """Sends each datagram back to where it came from; a full socket buffer loses it, as UDP does."""
+
+    noisy = False
 
     def __init__(self) -> None:
         self.lost = 0

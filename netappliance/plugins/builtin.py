@@ -5,7 +5,7 @@ from __future__ import annotations
 from netappliance.registry import LazySection, LazyService
 
 admin = LazyService("admin", "netappliance.admin.kinds:AdminKind", named=False)
-appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False)
+appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False, always=True)
 cluster = LazySection("cluster", "netappliance.clusters.section:ClusterKind", named=True)
 demo = LazyService("demo", "netappliance.admin.kinds:DemoKind", named=False)
 manhole = LazyService("manhole", "netappliance.admin.kinds:ManholeKind", named=False)

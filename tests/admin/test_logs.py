@@ -153,6 +153,19 @@ class ObserverTests(SynchronousTestCase):
         self.assertEqual(messages, ["one 1", "two"])
         self.assertEqual(json.loads(path.read_text())["message"], "three")
 
+    def test_levels_below_the_least_are_left_out(self) -> None:
+        """Debug chatter of libraries stays out unless it is asked for; events without a level are written."""
+        for least, expected in (("info", ["info", "warn", "none"]), ("debug", ["debug", "info", "warn", "none"])):
+            target = ReopenableFile(self.mktemp())
+            target.open()
+            self.addCleanup(target.close)
+            observer = LineLogObserver(target, "json", least)
+            for level in (LogLevel.debug, LogLevel.info, LogLevel.warn):
+                observer({"log_format": level.name, "log_level": level, "log_time": 1.0})
+            observer({"log_format": "none", "log_time": 1.0})
+            lines = Path(target.path).read_text().splitlines()
+            self.assertEqual([json.loads(line)["message"] for line in lines], expected)
+
     def test_a_target_that_fails_is_counted(self) -> None:
         """A full disk costs lines and raises nothing."""
         target = ReopenableFile("/dev/full")

@@ -1,0 +1,52 @@
+"""docs/metrics.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.admin.collector import PREFIX, CombinedCollector, own_collectors
+from netappliance.sessions.reasons import (
+    Cause,
+    CloseReason,
+    Phase,
+    Side,
+    envoy_flags,
+    haproxy_letters,
+    rubris_reason,
+)
+from tests.admin.test_collector import FakeAppliance
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+
+
+class MetricsDocumentTests(SynchronousTestCase):
+    """The tables against the code."""
+
+    def test_every_metric_is_documented_with_its_type(self) -> None:
+        """Each family of ours has a row with its type, and every label of it is named there."""
+        for family in CombinedCollector(own_collectors(FakeAppliance())).collect():  # type: ignore[arg-type]
+            name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
+            rows = [row for row in DOCUMENT.splitlines() if f"`{name}`" in row and row.startswith("|")]
+            self.assertEqual(len(rows), 1, name)
+            self.assertIn(f"| {family.type} |", rows[0])
+            for label in getattr(family, "_labelnames", ()):
+                self.assertIn(label, rows[0].split("|")[3], name)
+
+    def test_the_translations_are_the_codes(self) -> None:
+        """Each row of the close reason table is what the functions return."""
+        pattern = re.compile(r"^\| (\w+)/(\w+)/(\w+) \| [^|]+ \| (\w+) \| `(..)` \| `([^`]+)` \|$", re.MULTILINE)
+        rows = pattern.findall(DOCUMENT)
+        self.assertGreater(len(rows), 25)
+        for side, phase, cause, rubris, haproxy, envoy in rows:
+            reason = CloseReason(Side(side), Phase(phase), Cause(cause))
+            translated = (rubris_reason(reason), haproxy_letters(reason), envoy_flags(reason))
+            self.assertEqual((rubris, haproxy, envoy), translated, str(reason))
+
+    def test_all_words_are_explained(self) -> None:
+        """Every side, phase and cause is in the lists."""
+        for words in (Side, Phase, Cause):
+            for word in words:
+                self.assertIn(f"`{word.value}`", DOCUMENT)
