@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ class Options(usage.Options):  # type: ignore[misc]
 
     synopsis = "[options]"
     longdesc = (
-        "Runs the network appliance that the configuration file describes. Every error of the file is reported at once, each as "
-        "'file: [section] key: why'. SIGTERM drains and stops, a second one stops at once; SIGUSR1 reopens log files."
+        "Runs the network appliance that the configuration file describes. Every error of the file is reported at once, "
+        "each as 'file: [section] key: why'. SIGTERM drains and stops, a second one stops at once; SIGUSR1 reopens log files."
     )
     optParameters = [["config", "c", "etc/proxy.ini", "The configuration file."]]
     optFlags = [["check", None, "Print every error of the file (exit 1), or the effective configuration (exit 0)."]]
@@ -58,5 +59,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         from twisted.internet import reactor as global_reactor  # the one place that knows it
 
         reactor = global_reactor
+        # Twisted's delayed calls follow the wall clock: set back by an hour, it would stop every timer for that hour
+        reactor.seconds = time.monotonic
     appliance = Appliance(options.configuration, reactor)
     return ApplianceService(appliance, section_kinds(), options.parent or {})

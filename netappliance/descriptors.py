@@ -29,12 +29,14 @@ class DescriptorPlan:
         return self.available >= self.needed
 
 
-def plan(available: int, max_connections: int, accept_queue_size: int, listeners: int, other: int = 0) -> DescriptorPlan:
+def plan(
+    available: int, max_connections: int, accept_queue_size: int, listeners: int, other: int = 0
+) -> DescriptorPlan:
     """
     Share the descriptors: two for each connection, one for each place in an accept queue.
 
-    Pure. With too few, the queues shrink to a sixteenth of what there is and the connections to half of the rest: a proxy that
-    accepts what it cannot connect would refuse old work for new.
+    Pure. With too few, the queues shrink to a sixteenth of what there is and the connections to half of the rest: a
+    proxy that accepts what it cannot connect would refuse old work for new.
 
     :param available: soft RLIMIT_NOFILE.
     :param listeners: stream listeners, each with a queue.

@@ -1,7 +1,8 @@
 """Every plug point of the appliance, with its contract in prose.
 
 A provider carries a ``name`` (or ``kind``) that configuration selects it by. Providers are found with
-:mod:`twisted.plugin` in :mod:`netappliance.plugins`; only those that the configuration names are loaded. Interfaces here are
+:mod:`twisted.plugin` in :mod:`netappliance.plugins`; only those that the configuration names are loaded. Interfaces
+    here are
 stable: a change that breaks a provider is announced a year ahead.
 """
 
@@ -16,8 +17,8 @@ class ISectionKind(Interface):
     kind: str = Attribute("The word in the brackets; lower-case ASCII letters, digits and ``_``.")
     named: bool = Attribute("True for ``[kind name]`` (any number), False for ``[kind]`` (at most one).")
     schema: type = Attribute(
-        "The frozen dataclass of the section, its fields made by netappliance.config.schema.option. A kind whose keys depend on a value"
-        " has ``schema_for(raw)`` instead, which returns a dataclass or a ConfigProblem."
+        "The frozen dataclass of the section, its fields made by netappliance.config.schema.option. A kind whose keys "
+        "depend on a value has ``schema_for(raw)`` instead, which returns a dataclass or a ConfigProblem."
     )
 
     def check(section, configuration):  # type: ignore[no-untyped-def]
@@ -33,14 +34,17 @@ class ISectionKind(Interface):
 class IServiceKind(ISectionKind):
     """A section kind that runs something: udp, tcp, http, tracker, admin, manhole, demo, or yours."""
 
-    stage: str = Attribute("When it starts: ``admin``, then ``support``, then ``traffic`` (the default). The end is in reverse.")
+    stage: str = Attribute(
+        "When it starts: ``admin``, then ``support``, then ``traffic`` (the default). The end is in reverse."
+    )
 
     def make_service(section, appliance):  # type: ignore[no-untyped-def]
         """
         Build the service of one section; no side effects before ``privilegedStartService`` / ``startService``.
 
         :param section: an instance of ``schema``.
-        :param appliance: the :class:`netappliance.appliance.Appliance` (poller, clusters, session table, configuration).
+        :param appliance: the :class:`netappliance.appliance.Appliance` (poller, clusters, session table,
+            configuration).
         :return: an :class:`twisted.application.service.IService`.
         """
 
@@ -76,8 +80,8 @@ class IBalancer(Interface):
         """
         The configured backends changed.
 
-        :param members: sequence of :class:`netappliance.clusters.backend.Backend`, usable now or not. What must be equal in all
-            processes may depend on ids and weights of these alone.
+        :param members: sequence of :class:`netappliance.clusters.backend.Backend`, usable now or not. What must be
+            equal in all processes may depend on ids and weights of these alone.
         """
 
     def choose(backends, key, now):  # type: ignore[no-untyped-def]

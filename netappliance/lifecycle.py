@@ -14,13 +14,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from netappliance.admin.logs import install_log_observer
-from netappliance.admin.logs import install_log_observer
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.resolver import ResolverService
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
 from netappliance.registry import find
-from netappliance.sessions.access_log import attach_access_log
 from netappliance.sessions.access_log import attach_access_log
 from netappliance.sessions.reasons import SHUTDOWN
 
@@ -38,9 +36,9 @@ class ApplianceService(MultiService):
     """
     The root of the service tree.
 
-    Start: admin pages (``/ready`` says 503), supporting services (name resolution, health, demo backends), then traffic. Stop:
-    traffic stops accepting, live sessions drain until ``shutdown_grace``, what is left closes with cause ``shutdown``, then the rest
-    stops in reverse. A MultiService alone stops all children at once, without waiting in between.
+    Start: admin pages (``/ready`` says 503), supporting services (name resolution, health, demo backends), then
+    traffic. Stop: traffic stops accepting, live sessions drain until ``shutdown_grace``, what is left closes with cause
+    ``shutdown``, then the rest stops in reverse. A MultiService alone stops all children at once, without waiting in between.
     """
 
     def __init__(self, appliance: Appliance, kinds: Kinds, twistd: Mapping[str, Any] | None = None) -> None:
@@ -98,8 +96,8 @@ class ApplianceService(MultiService):
         """
         Bind every address and open every file, before privileges are dropped.
 
-        :raises StartError: in a daemon, where twistd hands it to the waiting parent; in the foreground it is printed and the process
-            ends with status 1.
+        :raises StartError: in a daemon, where twistd hands it to the waiting parent; in the foreground it is printed
+            and the process ends with status 1.
         """
         try:
             for service in self._in_order():
@@ -117,8 +115,8 @@ class ApplianceService(MultiService):
         plan = appliance.fit_descriptors()
         if not plan.enough:
             _log.warn(
-                "RLIMIT_NOFILE is {available} and cannot be raised; the limits need {needed}: max_connections is lowered to "
-                "{connections} and accept_queue_size to {queue}",
+                "RLIMIT_NOFILE is {available} and cannot be raised; the limits need {needed}: max_connections is "
+                "lowered to {connections} and accept_queue_size to {queue}",
                 available=plan.available,
                 needed=plan.needed,
                 connections=plan.max_connections,
@@ -147,7 +145,8 @@ class ApplianceService(MultiService):
         )
         self._sweeps.append(sweep)
 
-    # -- signals --------------------------------------------------------------------------------------------------------
+    # -- signals
+    # --------------------------------------------------------------------------------------------------------
 
     def _install_signals(self) -> None:
         # Twisted's own handlers make twistd end by the signal; an orderly stop is exit status 0
@@ -177,7 +176,8 @@ class ApplianceService(MultiService):
             _log.info("{name} again: stopping at once", name=name)
             self._finish_drain()
 
-    # -- stop -----------------------------------------------------------------------------------------------------------
+    # -- stop
+    # -----------------------------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
         appliance = self.appliance

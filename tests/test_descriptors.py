@@ -19,7 +19,13 @@ class PlanTests(SynchronousTestCase):
         self.assertEqual(fitted.needed, 20_000 + 1024 + RESERVE + 1)
 
     @settings(deadline=None)
-    @given(st.integers(0, 200_000), st.integers(1, 100_000), st.integers(1, 5000), st.integers(1, 20), st.integers(0, 50_000))
+    @given(
+        st.integers(0, 200_000),
+        st.integers(1, 100_000),
+        st.integers(1, 5000),
+        st.integers(1, 20),
+        st.integers(0, 50_000),
+    )
     def test_lowered_limits_fit_and_are_never_zero(
         self, available: int, connections: int, queue: int, listeners: int, other: int
     ) -> None:

@@ -41,19 +41,19 @@ def main(folder: Path) -> int:
 
 
 def _ensurepip(folder: Path) -> None:
-    """python -m venv"""  # noqa: D400, D403 - printed before the reason
+    """python -m venv"""
     subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True)
 
 
 def _other_pip(folder: Path) -> None:
-    """venv without pip, filled by this Python's pip"""  # noqa: D400, D403 - printed before the reason
+    """venv without pip, filled by this Python's pip"""
     venv.create(folder, with_pip=False)
     command = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "pip"]
     subprocess.run(command, check=True, capture_output=True)
 
 
 def _pip_wheel(folder: Path) -> None:
-    """venv without pip, filled by pip's own wheel from the index"""  # noqa: D400, D403 - printed before the reason
+    """venv without pip, filled by pip's own wheel from the index"""
     venv.create(folder, with_pip=False)
     index = os.environ.get("PIP_INDEX_URL") or _configured_index() or "https://pypi.org/simple"
     page_url = index.rstrip("/") + "/pip/"

@@ -19,7 +19,8 @@ class Backend:
     Runtime state of one address.
 
     :ivar sockaddr: what ``connect`` takes: (host, port) or the path of a unix socket. :ivar family: its AF_*.
-    :ivar active: connections or sessions on it now. :ivar draining: removed from the configuration, kept for its sessions.
+    :ivar active: connections or sessions on it now. :ivar draining: removed from the configuration, kept for its
+        sessions.
     :ivar healthy: what active checks say.
     """
 

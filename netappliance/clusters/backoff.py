@@ -12,8 +12,8 @@ class Backoff:
     """
     How long a backend is left alone.
 
-    After the first failure one second; after k failures a random whole number of seconds from 1 to 2**k - 1, k at most 6. A failure
-    within the window belongs to the same outage and is ignored; one success forgets all.
+    After the first failure one second; after k failures a random whole number of seconds from 1 to 2**k - 1, k at
+    most 6. A failure within the window belongs to the same outage and is ignored; one success forgets all.
     """
 
     __slots__ = ("failures", "until")

@@ -21,9 +21,10 @@ class Cluster:
     """
     Chooses backends and books what becomes of the connections.
 
-    Usable is what is not draining, healthy, out of its back-off and below its ``max_connections``. Backups serve only while no primary is
-    usable. When nothing is usable because all look broken, the cluster fails open: it tries them all the same, for the look may be
-    wrong, and counts that.
+    Usable is what is not draining, healthy, out of its back-off and below its ``max_connections``. Backups serve only
+    while no primary is
+    usable. When nothing is usable because all look broken, the cluster fails open: it tries them all the same, for
+    the look may be wrong, and counts that.
 
     :ivar backends: all, draining ones included. :ivar fail_open_total: choices made that way.
     """
@@ -197,5 +198,7 @@ class Cluster:
         if backend.healthy != healthy:
             backend.healthy = healthy
             word = "healthy" if healthy else "unhealthy"
-            _log.info("backend {backend} of cluster {cluster} is {word}", backend=backend.id, cluster=self.name, word=word)
+            _log.info(
+                "backend {backend} of cluster {cluster} is {word}", backend=backend.id, cluster=self.name, word=word
+            )
             self._changed()

@@ -47,7 +47,8 @@ class ResolverService(Service):
     """
     Resolves the names of all clusters at start and every ``resolve_interval``.
 
-    An answer without addresses is a failure: counted, logged once until the next success, and the last good addresses stay.
+    An answer without addresses is a failure: counted, logged once until the next success, and the last good addresses
+    stay.
 
     :ivar failures_total: by cluster name.
     """
@@ -85,9 +86,7 @@ class ResolverService(Service):
             receiver = _Resolution(self, cluster, host, port)
             self._reactor.nameResolver.resolveHostName(receiver, host, port, [IPv4Address, IPv6Address])
 
-    def resolved(
-        self, cluster: Cluster, host: str, port: int, found: Iterable[tuple[int, tuple[str, int]]]
-    ) -> None:
+    def resolved(self, cluster: Cluster, host: str, port: int, found: Iterable[tuple[int, tuple[str, int]]]) -> None:
         """Take over an answer; sorted, so that the order of a rotating answer does not look like a change."""
         if not self.running:
             return
@@ -100,4 +99,8 @@ class ResolverService(Service):
         self.failures_total[cluster.name] = self.failures_total.get(cluster.name, 0) + 1
         if place not in self._failing:
             self._failing.add(place)
-            _log.warn("cluster {cluster}: {host} does not resolve; the last good addresses stay", cluster=cluster.name, host=host)
+            _log.warn(
+                "cluster {cluster}: {host} does not resolve; the last good addresses stay",
+                cluster=cluster.name,
+                host=host,
+            )

@@ -54,20 +54,20 @@ class BackendSection:
             return socket.AF_UNSPEC
 
 
+def _identifier(text: str) -> str:
+    if not _ID.match(text):
+        raise ValueError("1 to 128 letters, digits and _.:@/[]-")
+    return text
+
+
 _OPTIONS: dict[str, Callable[[str], Any]] = {
-    "id": lambda text: _identifier(text),
+    "id": _identifier,
     "weight": values.integer(0, 65535),
     "backup": values.boolean,
     "token": values.base64_bytes,
     "max_connections": values.integer(0, 10_000_000),
     "locality": values.text,
 }
-
-
-def _identifier(text: str) -> str:
-    if not _ID.match(text):
-        raise ValueError("1 to 128 letters, digits and _.:@/[]-")
-    return text
 
 
 def _address(text: str) -> tuple[str, int, str]:
@@ -170,8 +170,9 @@ class ClusterSection:
     backends: tuple[BackendSection, ...] = option(
         backend_lines,
         unit="backends",
-        doc="One per line: ADDRESS:PORT (IPv4, [IPv6], host name) or unix:PATH, then id= weight= backup=yes token=BASE64 "
-        "(repeatable) max_connections= locality=. Host names are resolved again and again; each address is a backend of its own.",
+        doc="One per line: ADDRESS:PORT (IPv4, [IPv6], host name) or unix:PATH, then id= weight= backup=yes "
+        "token=BASE64 (repeatable) max_connections= locality=. Host names are resolved again and again; each address is "
+        "a backend of its own.",
         example="127.0.0.1:9803 id=a weight=100",
     )
     balance: str = option(
@@ -182,7 +183,8 @@ class ClusterSection:
     balance_key: str = option(
         _balance_key,
         "client_address",
-        doc="What rendezvous and maglev hash: client_address, client_address_port, header:NAME, cookie:NAME, uri, token.",
+        doc="What rendezvous and maglev hash: client_address, client_address_port, header:NAME, cookie:NAME, uri, "
+        "token.",
     )
     connect_timeout_s: float = option(
         values.positive_duration,
@@ -197,9 +199,7 @@ class ClusterSection:
         unit="attempts",
         doc="Connection attempts per session or request, each on another backend where there is one.",
     )
-    sticky_cookie: str = option(
-        _off, doc="Name of the cookie that keeps a client on its backend; empty = off."
-    )
+    sticky_cookie: str = option(_off, doc="Name of the cookie that keeps a client on its backend; empty = off.")
     health_check: str = option(_off, doc="Active health check; empty = off.")
     tls: str = option(_off, doc="TLS towards the backends; empty = off.")
     resolve_interval_s: float = option(
@@ -210,7 +210,10 @@ class ClusterSection:
         doc="How often host names are resolved again; a failure keeps the last good addresses.",
     )
     resolve_max: int = option(
-        values.integer(1, 1024), "16", unit="addresses", doc="Addresses taken from one host name; further ones are left out."
+        values.integer(1, 1024),
+        "16",
+        unit="addresses",
+        doc="Addresses taken from one host name; further ones are left out.",
     )
 
 

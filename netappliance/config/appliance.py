@@ -59,7 +59,10 @@ class ApplianceSection:
         values.choice("debug", "info", "warn", "error"), "info", doc="Diagnostics below this level are left out."
     )
     access_log: str = option(
-        values.text, "-", unit="- | path | none", doc="Where the line of each ended session goes: standard output, a file, nowhere."
+        values.text,
+        "-",
+        unit="- | path | none",
+        doc="Where the line of each ended session goes: standard output, a file, nowhere.",
     )
     access_log_format: str = option(values.choice("json", "common"), "json", doc="Form of the access log.")
     access_log_buffer: int = option(

@@ -49,7 +49,10 @@ class RawSection:
 
 
 def decode(data: bytes) -> tuple[str, list[ConfigProblem]]:
-    """Turn the bytes of a file into text; a file that is too large, binary or not UTF-8 is a problem and gives no text."""
+    """
+    Turn the bytes of a file into text; a file that is too large, binary or not UTF-8 is a problem and gives no
+    text.
+    """
     if len(data) > MAX_FILE:
         return "", [ConfigProblem("", "", f"the file has {len(data)} bytes", expected=f"at most {MAX_FILE}")]
     if b"\0" in data:
@@ -66,8 +69,8 @@ def parse(text: str) -> tuple[list[RawSection], list[ConfigProblem]]:
     """
     Split the text of a file into its sections.
 
-    Comments begin with ``;`` or ``#`` at the start of a line or after white space. An indented line continues the value above it.
-    A section or key that comes twice is a problem; the first one counts.
+    Comments begin with ``;`` or ``#`` at the start of a line or after white space. An indented line continues the
+    value above it. A section or key that comes twice is a problem; the first one counts.
     """
     reader = _Reader()
     for number, line in enumerate(_lines(text), 1):
@@ -80,7 +83,7 @@ def parse(text: str) -> tuple[list[RawSection], list[ConfigProblem]]:
 def _lines(text: str) -> Iterator[str]:
     # not splitlines(): that also splits at form feeds and the like
     for line in text.split("\n"):
-        yield line[:-1] if line.endswith("\r") else line
+        yield line.removesuffix("\r")
 
 
 class _Reader:

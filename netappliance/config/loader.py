@@ -115,9 +115,7 @@ def load(text: str, filename: str, kinds: Kinds) -> Configuration:
     return configuration
 
 
-def _placed(
-    problem: ConfigProblem, sections: dict[str, int], options: dict[tuple[str, str], int]
-) -> ConfigProblem:
+def _placed(problem: ConfigProblem, sections: dict[str, int], options: dict[tuple[str, str], int]) -> ConfigProblem:
     """Add the line to a problem that a check found by section and key."""
     if problem.line:
         return problem

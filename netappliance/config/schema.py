@@ -41,7 +41,8 @@ def option(
     """
     Declare a field of a section.
 
-    :param convert: from :mod:`netappliance.config.values`, or any function of the text that raises ValueError with what it expects.
+    :param convert: from :mod:`netappliance.config.values`, or any function of the text that raises ValueError with
+        what it expects.
     :param default: the default as text, converted like a value of the file.
     :param key: the key in the file; the field's name unless given.
     """

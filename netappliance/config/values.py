@@ -155,7 +155,8 @@ class Endpoint:
     Where something listens, in Twisted's endpoint syntax.
 
     :ivar scheme: ``tcp``, ``unix`` or ``udp`` here; whatever Twisted knows for ``any_endpoints``.
-    :ivar host: an IP address, empty for all of IPv4. :ivar port: 0 lets the kernel choose. :ivar path: of a unix socket.
+    :ivar host: an IP address, empty for all of IPv4. :ivar port: 0 lets the kernel choose. :ivar path: of a unix
+        socket.
     :ivar text: as written.
     """
 

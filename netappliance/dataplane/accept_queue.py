@@ -16,8 +16,8 @@ class AcceptQueue(Generic[T]):
     """
     A bounded queue of (time, item); pure.
 
-    Newest first because a client that just came is still there, while one that waited long may be gone: under overload some are
-    served in time instead of all too late.
+    Newest first because a client that just came is still there, while one that waited long may be gone: under
+    overload some are served in time instead of all too late.
 
     :ivar dropped_total: items that did not fit, counted by :meth:`push`.
     :ivar expired_total: items that waited longer than ``timeout`` seconds (0 = no limit).

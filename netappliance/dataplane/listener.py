@@ -1,4 +1,7 @@
-"""A stream listener: accepts in batches, queues what cannot start yet, and pauses when the host runs out of descriptors."""
+"""
+A stream listener: accepts in batches, queues what cannot start yet, and pauses when the host runs out of
+descriptors.
+"""
 
 from __future__ import annotations
 
@@ -173,10 +176,17 @@ class StreamListener:
         self.paused = True
         self.pauses_total += 1
         self._timers.schedule(self, self._poller.now + self.PAUSE_S)
-        if error.errno not in OUT_OF_RESOURCES or self._poller.now - self._last_pause_log > 60 or self.pauses_total == 1:
+        if (
+            error.errno not in OUT_OF_RESOURCES
+            or self._poller.now - self._last_pause_log > 60
+            or self.pauses_total == 1
+        ):
             self._last_pause_log = self._poller.now
             _log.warn(
-                "{label}: accepting pauses for {pause} s: {error}", label=self.label, pause=self.PAUSE_S, error=str(error)
+                "{label}: accepting pauses for {pause} s: {error}",
+                label=self.label,
+                pause=self.PAUSE_S,
+                error=str(error),
             )
         return False
 

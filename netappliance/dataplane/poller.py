@@ -1,7 +1,8 @@
 """
 The data-plane poller: one epoll object for every data socket, nested in Twisted's reactor.
 
-The reactor watches a single descriptor, the epoll object itself. Sockets are registered once, edge-triggered and for both
+The reactor watches a single descriptor, the epoll object itself. Sockets are registered once, edge-triggered and for
+both
 directions, so a connection costs one ``epoll_ctl`` in its whole life and none when it stalls. The price is a rule for
 owners: after an edge, read until a short read or EAGAIN, or remember that there is more (``poller.later`` or a flag).
 """
@@ -102,7 +103,10 @@ class Poller:
         self._callbacks[fd] = on_ready
 
     def redirect(self, fd: int, on_ready: OnReady) -> None:
-        """Give a watched descriptor to another owner; edges that came before are gone, so the new owner tries at once."""
+        """
+        Give a watched descriptor to another owner; edges that came before are gone, so the new owner tries at
+        once.
+        """
         self._callbacks[fd] = on_ready
 
     def close(self, sock: SocketType) -> None:

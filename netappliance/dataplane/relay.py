@@ -33,10 +33,12 @@ class Leg:
     """
     One side of a relay: its socket and the bytes that its peer's side could not yet send on it.
 
-    :ivar pending: unsent bytes; not None also means "blocked", so an empty one holds the other side back while connecting.
+    :ivar pending: unsent bytes; not None also means "blocked", so an empty one holds the other side back while
+        connecting.
     :ivar readable: an edge came that has not been read to its end.
     :ivar ending: FIN, error or hang-up was seen, so a short read proves nothing.
-    :ivar sent: bytes sent on this socket. :ivar received: bytes received from it. :ivar last: monotonic seconds of the last one.
+    :ivar sent: bytes sent on this socket. :ivar received: bytes received from it. :ivar last: monotonic seconds of
+        the last one.
     """
 
     __slots__ = (
@@ -161,7 +163,7 @@ class Leg:
         self.pending = None
         peer = self.peer
         if peer.eof:
-            self._shutdown()
+            self.pass_fin()
         elif peer.readable:
             peer.pump()
 
@@ -171,9 +173,9 @@ class Leg:
         self.last = self.poller.now
         peer = self.peer
         if peer.pending is None:
-            peer._shutdown()
+            peer.pass_fin()
 
-    def _shutdown(self) -> None:
+    def pass_fin(self) -> None:
         """Everything was sent: pass the other side's FIN on."""
         self.shut = True
         if self.eof and self.peer.shut:

@@ -113,7 +113,9 @@ def accepted(listener: SocketType, fd: int) -> SocketType:
     return sock
 
 
-def start_connect(family: int, address: tuple[Any, ...] | str, options: Sequence[tuple[int, int, int]] = ()) -> SocketType:
+def start_connect(
+    family: int, address: tuple[Any, ...] | str, options: Sequence[tuple[int, int, int]] = ()
+) -> SocketType:
     """
     Begin a stream connection; a WRITABLE edge without ERROR tells that it is there.
 

@@ -18,8 +18,8 @@ class Timed(Protocol):
         """
         The deadline may have come.
 
-        :return: the next deadline in monotonic seconds, or 0.0 for none. An owner that saw activity returns the new deadline,
-            so activity itself never touches the wheel.
+        :return: the next deadline in monotonic seconds, or 0.0 for none. An owner that saw activity returns the new
+            deadline, so activity itself never touches the wheel.
         """
 
 
@@ -27,8 +27,8 @@ class TimerWheel:
     """
     Deadlines in slots of ``tick`` seconds; each owner has at most one.
 
-    Pure but for the log of a callback that raised: the caller drives it with :meth:`advance`. A deadline is met at the first
-    tick after it, never before.
+    Pure but for the log of a callback that raised: the caller drives it with :meth:`advance`. A deadline is met at
+    the first tick after it, never before.
     """
 
     def __init__(self, now: float, tick: float = 0.1) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 
+@implementer(IHalfCloseableProtocol)
 class TcpEcho(Protocol, TimeoutMixin):
     """Sends back what it gets; reads no further while the client does not."""
 
@@ -25,6 +27,13 @@ class TcpEcho(Protocol, TimeoutMixin):
         """Echo."""
         self.resetTimeout()
         self.transport.write(data)  # type: ignore[union-attr]
+
+    def readConnectionLost(self) -> None:
+        """The client has said all; it still gets all of it back."""
+        self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def writeConnectionLost(self) -> None:
+        """Called by Twisted after our own half-close, which we never do."""
 
     def timeoutConnection(self) -> None:
         """Nobody said anything for too long."""

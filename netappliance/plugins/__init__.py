@@ -1,7 +1,8 @@
 """
 Plug-ins live here: ours in ``builtin``, those of other distributions in files of their own.
 
-A distribution adds a plug-in by shipping ``netappliance/plugins/its_name.py`` without ``__init__.py`` (see docs/plugins.md).
+A distribution adds a plug-in by shipping ``netappliance/plugins/its_name.py`` without ``__init__.py`` (see
+docs/plugins.md).
 """
 
 from __future__ import annotations

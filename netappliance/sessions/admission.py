@@ -9,8 +9,8 @@ class Admission:
     """
     Counts client connections against ``max_connections``.
 
-    At the limit the gate closes and accepted sockets wait in their queues; it opens again when the count falls below 90 %,
-    so that a full proxy does not flap between the two states. Pure: it calls back, it does not touch a socket.
+    At the limit the gate closes and accepted sockets wait in their queues; it opens again when the count falls below
+    90 %, so that a full proxy does not flap between the two states. Pure: it calls back, it does not touch a socket.
     """
 
     __slots__ = ("_resumed", "active", "full_total", "limit", "open", "resume_below")

@@ -1,7 +1,7 @@
 """Why a session ended: one closed vocabulary over every kind of traffic.
 
-A close reason is side x phase x cause. The translations to the words other systems print (HAProxy's termination letters,
-Envoy's response flags, Rubris' nine connection reasons) are at the end and are documented in docs/metrics.md.
+A close reason is side x phase x cause. The translations to the words other systems print (HAProxy's termination
+letters, Envoy's response flags, Rubris' nine connection reasons) are at the end and are documented in docs/metrics.md.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def cause_of(error: OSError) -> Cause:
     Judge a failed system call on a connected or connecting socket.
 
     :param error: what ``recv``, ``send`` or ``connect`` raised (or ``OSError(SO_ERROR, ...)``).
-    :return: ``timeout`` (ETIMEDOUT), ``resource`` (this host ran out of something) or ``rst`` (refused, reset, unreachable).
+    :return: ``timeout`` (ETIMEDOUT), ``resource`` (this host ran out of something) or ``rst`` (refused, reset,
+        unreachable).
     """
     if error.errno == errno.ETIMEDOUT:
         return Cause.TIMEOUT
@@ -155,8 +156,8 @@ def rubris_reason(reason: CloseReason) -> str:
     """
     Translate to one of the nine reasons of Rubris' ConnectionTerminationHandler (seed 004).
 
-    :return: ``CLIENT_CLOSE``, ``SERVER_CLOSE``, ``SOCKET_READ_CLOSED``, ``SOCKET_WRITE_ERROR``, ``MAX_READS``, ``MAX_WRITES``,
-        ``PROTOCOL_READ_ERROR``, ``PROTOCOL_WRITE_ERROR`` or ``SERVER_ERROR``.
+    :return: ``CLIENT_CLOSE``, ``SERVER_CLOSE``, ``SOCKET_READ_CLOSED``, ``SOCKET_WRITE_ERROR``, ``MAX_READS``,
+        ``MAX_WRITES``, ``PROTOCOL_READ_ERROR``, ``PROTOCOL_WRITE_ERROR`` or ``SERVER_ERROR``.
     """
     side, phase, cause = reason
     if cause is Cause.PROTOCOL or cause is Cause.TLS:

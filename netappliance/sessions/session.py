@@ -18,8 +18,8 @@ class Session:
     """
     One conversation between a client and a backend.
 
-    Counters are plain integers, written by the data path and read by whoever looks. rx is received from the backend, tx is
-    sent to the backend. ``started`` and ``last_active`` are monotonic seconds.
+    Counters are plain integers, written by the data path and read by whoever looks. rx is received from the backend,
+    tx is sent to the backend. ``started`` and ``last_active`` are monotonic seconds.
     """
 
     __slots__ = (

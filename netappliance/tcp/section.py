@@ -20,7 +20,9 @@ class TcpSection:
         doc="Where to listen: tcp:PORT[:interface=ADDRESS][:backlog=N] or unix:PATH[:mode=660], one or more.",
         example="tcp:9000:interface=127.0.0.1",
     )
-    cluster: str = option(values.text, required=True, unit="name", doc="The [cluster NAME] to forward to.", example="echo")
+    cluster: str = option(
+        values.text, required=True, unit="name", doc="The [cluster NAME] to forward to.", example="echo"
+    )
     proxy_protocol: str = option(
         values.choice("none", "expect", "send_v1", "send_v2", "relay"),
         "none",
@@ -41,7 +43,10 @@ class TcpSection:
         doc="Close a session without traffic in either direction for this long; 0 = never.",
     )
     backlog: int = option(
-        values.integer(1, 65535), "1024", unit="connections", doc="Length of the kernel's queue of unaccepted connections."
+        values.integer(1, 65535),
+        "1024",
+        unit="connections",
+        doc="Length of the kernel's queue of unaccepted connections.",
     )
     reuse_port: bool = option(
         values.boolean, "no", doc="Set SO_REUSEPORT, so that several processes share the address."

@@ -216,8 +216,8 @@ class TcpSession(Session):
         self.state = "open"
         self.backend_address = peer_address(backend.sockaddr)
         self.last_active = now
-        self._deadline = 0.0
-        if not self.timer_slot:
+        # a later connect deadline on the wheel is left there: when it comes, idleness is looked at
+        if service.idle_timeout_s < service.connect_timeout_s:
             self._set_deadline(service.idle_timeout_s)
         client = self._client_leg
         leg = self._backend_leg = Leg(sock, self, service.poller)

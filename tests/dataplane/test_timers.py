@@ -83,9 +83,7 @@ class TimerWheelTests(SynchronousTestCase):
         st.lists(st.tuples(st.integers(0, 5), st.floats(0, 50), st.booleans()), max_size=30),
         st.lists(st.floats(0.01, 20), max_size=12),
     )
-    def test_it_agrees_with_a_naive_model(
-        self, operations: list[tuple[int, float, bool]], steps: list[float]
-    ) -> None:
+    def test_it_agrees_with_a_naive_model(self, operations: list[tuple[int, float, bool]], steps: list[float]) -> None:
         """Whatever is scheduled, moved and cancelled: called once it is a tick overdue, never before it is due."""
         wheel = TimerWheel(0.0)
         items = [Item() for _ in range(6)]

@@ -136,7 +136,9 @@ class EncodingTests(SynchronousTestCase):
 
     @settings(deadline=None, max_examples=80)
     @given(st.one_of(v4_pairs, v6_pairs))
-    def test_both_versions_round_trip_and_agree_with_twisted(self, pair: tuple[tuple[str, int], tuple[str, int]]) -> None:
+    def test_both_versions_round_trip_and_agree_with_twisted(
+        self, pair: tuple[tuple[str, int], tuple[str, int]]
+    ) -> None:
         """Same addresses from our parser and from Twisted's."""
         for encode, oracle in ((encode_v1, V1Parser), (encode_v2, V2Parser)):
             data = encode(*pair)
@@ -162,7 +164,13 @@ class AnyBytesTests(SynchronousTestCase):
     """The parser is total."""
 
     @settings(deadline=None, max_examples=200)
-    @given(st.one_of(st.binary(max_size=300), st.binary(max_size=60).map(lambda tail: SIGNATURE + tail), st.binary(max_size=120).map(lambda tail: b"PROXY " + tail)))
+    @given(
+        st.one_of(
+            st.binary(max_size=300),
+            st.binary(max_size=60).map(lambda tail: SIGNATURE + tail),
+            st.binary(max_size=120).map(lambda tail: b"PROXY " + tail),
+        )
+    )
     def test_arbitrary_bytes_raise_nothing_but_protocol_errors(self, data: bytes) -> None:
         """Need more, a header, or a refusal."""
         try:
@@ -173,7 +181,10 @@ class AnyBytesTests(SynchronousTestCase):
             self.assertLessEqual(parsed[1], len(data))
 
     @settings(deadline=None, max_examples=80)
-    @given(st.one_of(v4_pairs.map(lambda pair: encode_v1(*pair)), v6_pairs.map(lambda pair: encode_v2(*pair))), st.binary(max_size=30))
+    @given(
+        st.one_of(v4_pairs.map(lambda pair: encode_v1(*pair)), v6_pairs.map(lambda pair: encode_v2(*pair))),
+        st.binary(max_size=30),
+    )
     def test_every_split_gives_the_same_result(self, header: bytes, rest: bytes) -> None:
         """Need more until the last byte of the header, then the header and its length."""
         for cut in range(len(header)):

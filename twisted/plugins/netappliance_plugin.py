@@ -1,4 +1,7 @@
-"""The subcommands that the appliance adds to twistd; imports nothing heavy, for every twistd start imports this file."""
+"""
+The subcommands that the appliance adds to twistd; imports nothing heavy, for every twistd start imports this
+file.
+"""
 
 from twisted.application.service import ServiceMaker
 

@@ -1,8 +1,8 @@
 """
 Balancing policies, one a file; all pure, all honouring weights.
 
-A policy sees only backends of one tier that may be used now. ``rendezvous`` and ``maglev`` depend on the key and on the backends' ids
-and weights alone, so every process and machine with the same configuration chooses alike.
+A policy sees only backends of one tier that may be used now. ``rendezvous`` and ``maglev`` depend on the key and on
+the backends' ids and weights alone, so every process and machine with the same configuration chooses alike.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ class Maglev:
     """
     A table of the configured members, so that every process has the same one.
 
-    A member that cannot be used now keeps its slots; keys that fall on one walk on to the next usable slot, so they alone move.
+    A member that cannot be used now keeps its slots; keys that fall on one walk on to the next usable slot, so they
+    alone move.
     """
 
     needs_key = True
@@ -54,15 +55,15 @@ def build(members: Sequence[Backend]) -> list[Backend]:
     shares = [(backend.weight or heaviest) / heaviest for backend in ordered]
     positions = [stable_hash(backend.id.encode(), b"offset") % SIZE for backend in ordered]
     skips = [stable_hash(backend.id.encode(), b"skip") % (SIZE - 1) + 1 for backend in ordered]
-    credits = [0.0] * len(ordered)
+    purse = [0.0] * len(ordered)
     owner = [-1] * SIZE
     free = SIZE
     while True:
         for index, share in enumerate(shares):
-            credits[index] += share
-            if credits[index] < 1.0:
+            purse[index] += share
+            if purse[index] < 1.0:
                 continue
-            credits[index] -= 1.0
+            purse[index] -= 1.0
             position, skip = positions[index], skips[index]
             while owner[position] >= 0:
                 position += skip

@@ -7,7 +7,8 @@ from typing import Literal
 
 from netappliance.sessions.session import Address
 
-#: bytes of a version 2 header with its TLVs. The field allows 65 551; real ones (addresses, TLS details, cloud ids) stay below 1 KiB,
+#: bytes of a version 2 header with its TLVs. The field allows 65 551; real ones (addresses, TLS details, cloud ids)
+#: stay below 1 KiB,
 #: and every waiting client may make us hold this much.
 MAX_V2 = 4096
 
@@ -23,7 +24,8 @@ class ProxyHeader:
 
     :ivar command: LOCAL is the sender's own connection (a health check): its addresses must not be used.
     :ivar family: ``inet``, ``inet6``, ``unix`` or ``unspec``. :ivar transport: ``stream``, ``dgram`` or ``unspec``.
-    :ivar source: the client's address, or None when the header does not say. :ivar destination: where the client connected to.
+    :ivar source: the client's address, or None when the header does not say. :ivar destination: where the client
+        connected to.
     :ivar tlvs: (type, value) in order, version 2 only. :ivar raw: the header's bytes as they came.
     """
 

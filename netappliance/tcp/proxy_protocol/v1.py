@@ -32,7 +32,8 @@ def parse_v1(data: bytes) -> tuple[ProxyHeader, int] | None:
     raw = data[: end + 1]
     words = data[: end - 1].split(b" ")
     if words[1:2] == [b"UNKNOWN"]:
-        # the rest of the line is for the sender's amusement: "the receiver must ignore anything presented before the CRLF"
+        # the rest of the line is for the sender's amusement: "the receiver must ignore anything presented before the
+        # CRLF"
         return ProxyHeader(1, "PROXY", "unspec", "unspec", None, None, (), raw), len(raw)
     if len(words) != 6 or words[0] != b"PROXY" or words[1] not in (b"TCP4", b"TCP6"):
         raise ProxyProtocolError("malformed version 1 line")
