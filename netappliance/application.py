@@ -18,13 +18,14 @@ from netappliance.lifecycle import ApplianceService
 from netappliance.registry import section_kinds
 
 
-class Options(usage.Options):  # type: ignore[misc]
+class Options(usage.Options):
     """Command line of ``twistd proxy``."""
 
     synopsis = "[options]"
     longdesc = (
-        "Runs the network appliance that the configuration file describes. Every error of the file is reported at once, "
-        "each as 'file: [section] key: why'. SIGTERM drains and stops, a second one stops at once; SIGUSR1 reopens log files."
+        "Runs the network appliance that the configuration file describes. Every error of the file is reported at "
+        "once, each as 'file: [section] key: why'. SIGTERM drains and stops, a second one stops at once; SIGUSR1 "
+        "reopens log files."
     )
     optParameters = [["config", "c", "etc/proxy.ini", "The configuration file."]]
     optFlags = [["check", None, "Print every error of the file (exit 1), or the effective configuration (exit 0)."]]

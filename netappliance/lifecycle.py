@@ -38,7 +38,8 @@ class ApplianceService(MultiService):
 
     Start: admin pages (``/ready`` says 503), supporting services (name resolution, health, demo backends), then
     traffic. Stop: traffic stops accepting, live sessions drain until ``shutdown_grace``, what is left closes with cause
-    ``shutdown``, then the rest stops in reverse. A MultiService alone stops all children at once, without waiting in between.
+    ``shutdown``, then the rest stops in reverse. A MultiService alone stops all children at once, without waiting in
+    between.
     """
 
     def __init__(self, appliance: Appliance, kinds: Kinds, twistd: Mapping[str, Any] | None = None) -> None:

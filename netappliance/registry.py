@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
-from zope.interface.interface import InterfaceClass
 
 from netappliance import plugins
 from netappliance.errors import ConfigProblem
@@ -53,7 +52,7 @@ def section_kinds() -> Kinds:
     return Kinds(sorted(getPlugins(ISectionKind, plugins), key=lambda provider: provider.kind))
 
 
-def find(interface: InterfaceClass, name: str) -> Any:
+def find(interface: Any, name: str) -> Any:
     """
     Return the installed plug-in of an interface with this name.
 
@@ -69,7 +68,7 @@ def find(interface: InterfaceClass, name: str) -> Any:
     return known[name]
 
 
-def names(interface: InterfaceClass) -> list[str]:
+def names(interface: Any) -> list[str]:
     """Return the names of all installed plug-ins of an interface, sorted."""
     return sorted(provider.name for provider in getPlugins(interface, plugins))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.reporter import TreeReporter
 from twisted.trial.runner import TestLoader, TrialRunner
@@ -15,7 +16,7 @@ def main(names: list[str]) -> int:
     """Run the named tests (all when there are none); 0 when every one that ran passed, and at least one ran."""
     sys.path.insert(0, str(ROOT))
     suite = TestLoader().loadByNames(names or ["tests"], recurse=True)
-    result = TrialRunner(TreeReporter, workingDirectory=str(ROOT / "_trial_temp")).run(suite)
+    result: Any = TrialRunner(TreeReporter, workingDirectory=str(ROOT / "_trial_temp")).run(suite)
     for test, reason in result.skips:
         print(f"skipped: {test.id()}: {reason}")
     failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)

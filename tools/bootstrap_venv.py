@@ -30,7 +30,7 @@ def main(folder: Path) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         try:
             way(folder)
-        except Exception as error:  # noqa: BLE001 - the next way may work
+        except Exception as error:
             sys.stderr.write(f"{way.__doc__}: {error}\n")
             continue
         if subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0:
@@ -48,7 +48,7 @@ def _ensurepip(folder: Path) -> None:
 def _other_pip(folder: Path) -> None:
     """venv without pip, filled by this Python's pip"""
     venv.create(folder, with_pip=False)
-    command = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "pip"]
+    command = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "pip"]
     subprocess.run(command, check=True, capture_output=True)
 
 
@@ -71,7 +71,7 @@ def _pip_wheel(folder: Path) -> None:
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - from the index above
             wheel.write_bytes(answer.read())
         # a wheel of pip can run from inside the archive
-        command = [folder / "bin" / "python", wheel / "pip", "install", "--no-index", wheel]
+        command = [str(folder / "bin" / "python"), str(wheel / "pip"), "install", "--no-index", str(wheel)]
         subprocess.run(command, check=True, capture_output=True)
 
 

@@ -171,8 +171,8 @@ class ClusterSection:
         backend_lines,
         unit="backends",
         doc="One per line: ADDRESS:PORT (IPv4, [IPv6], host name) or unix:PATH, then id= weight= backup=yes "
-        "token=BASE64 (repeatable) max_connections= locality=. Host names are resolved again and again; each address is "
-        "a backend of its own.",
+        "token=BASE64 (repeatable) max_connections= locality=. Host names are resolved again and again; each address "
+        "is a backend of its own.",
         example="127.0.0.1:9803 id=a weight=100",
     )
     balance: str = option(

@@ -56,7 +56,7 @@ class TcpSession(Session):
 
     def __init__(self, service: TcpService, sock: SocketType, client: Address, local: Address) -> None:
         poller = service.poller
-        super().__init__("tcp", service.name, client, local, poller.now)
+        super().__init__("tcp", service.section.name, client, local, poller.now)
         self.cluster = service.cluster.name
         self.timer_slot = 0
         self._service = service

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -145,7 +146,8 @@ class EncodingTests(SynchronousTestCase):
             parsed = parse_header(data)
             assert parsed is not None
             self.assertEqual((parsed[0].source, parsed[0].destination, parsed[1]), (*pair, len(data)))
-            info, rest = oracle().feed(data + b"rest")
+            oracle_result: Any = oracle().feed(data + b"rest")
+            info, rest = oracle_result
             self.assertEqual((str(ipaddress.ip_address(info.source.host)), info.source.port), parsed[0].source)
             self.assertEqual(rest, b"rest")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Literal
 
 from netappliance.sessions.session import Address
 from netappliance.tcp.proxy_protocol.header import ProxyHeader, ProxyProtocolError
@@ -40,7 +41,7 @@ def parse_v1(data: bytes) -> tuple[ProxyHeader, int] | None:
     version = 4 if words[1] == b"TCP4" else 6
     source = (_address(words[2], version), _port(words[4]))
     destination = (_address(words[3], version), _port(words[5]))
-    family = "inet" if version == 4 else "inet6"
+    family: Literal["inet", "inet6"] = "inet" if version == 4 else "inet6"
     return ProxyHeader(1, "PROXY", family, "stream", source, destination, (), raw), len(raw)
 
 
