@@ -86,7 +86,9 @@ class LoaderTests(SynchronousTestCase):
             + "[tcp two]\nlisten = tcp:9000\ncluster = web\n"
         )
         self.assertEqual(len(lines), 3, lines)
-        self.assertIn("[tcp echo] cluster: no such cluster; did you mean 'echo'? (got 'ecko'; expected echo, web)", lines[0])
+        self.assertIn(
+            "[tcp echo] cluster: no such cluster; did you mean 'echo'? (got 'ecko'; expected echo, web)", lines[0]
+        )
         self.assertIn("[cluster web] balance_key: [tcp two] has no requests to take it from", lines[1])
         self.assertIn("[tcp two] listen: the address is used by [tcp echo] already (got 'tcp:9000'", lines[2])
 
@@ -131,7 +133,10 @@ class LoaderTests(SynchronousTestCase):
             self.assertTrue(errors.problems)
 
     @settings(deadline=None, max_examples=150)
-    @given(st.sampled_from(sorted(["listen", "idle_timeout", "backlog", "reuse_port", "cluster", "proxy_protocol"])), st.text())
+    @given(
+        st.sampled_from(sorted(["listen", "idle_timeout", "backlog", "reuse_port", "cluster", "proxy_protocol"])),
+        st.text(),
+    )
     def test_arbitrary_values_raise_nothing_but_config_errors(self, key: str, value: str) -> None:
         """Each converter is total."""
         try:
@@ -173,7 +178,7 @@ class FileTests(SynchronousTestCase):
             self.assertIn(words, self.refusal())
 
 
-THIRD_PARTY = '''
+THIRD_PARTY = """
 from dataclasses import dataclass
 from twisted.application.service import Service
 from twisted.plugin import IPlugin
@@ -201,7 +206,7 @@ class BeaconKind:
         return service
 
 beacon = BeaconKind()
-'''
+"""
 
 
 class PluginTests(SynchronousTestCase):

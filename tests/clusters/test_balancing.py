@@ -1,0 +1,179 @@
+"""The balancing policies: weights, stability, and how few keys move."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from netappliance.clusters.backend import Backend
+from netappliance.clusters.balancing import balancer_names, make_balancer
+from netappliance.clusters.balancing.policy import Policy
+from netappliance.clusters.section import BackendSection, backend_lines
+from netappliance.interfaces import IBalancer
+
+KEYS = [f"192.0.2.{number % 256}:{number}".encode() for number in range(6000)]
+
+
+def backends(weights: Sequence[int]) -> list[Backend]:
+    """Backends b0, b1 ... with these weights."""
+    return [
+        Backend(
+            BackendSection(f"b{number}", "127.0.0.1", 1 + number, weight=weight),
+            2,
+            ("127.0.0.1", 1 + number),
+            f"b{number}",
+        )
+        for number, weight in enumerate(weights)
+    ]
+
+
+def policy(name: str, members: Sequence[Backend]) -> Policy:
+    """A policy that knows its members."""
+    made = make_balancer(name, random.Random(7))
+    made.set_members(members)
+    return made
+
+
+def assign(made: Policy, members: Sequence[Backend]) -> dict[bytes, str]:
+    """Where each key goes."""
+    return {key: made.choose(members, key, 0.0).id for key in KEYS}
+
+
+GOLDEN = """
+import random
+from tests.clusters.test_balancing import KEYS, assign, backends, policy
+members = backends([100, 200, 100])
+for name in ("rendezvous", "maglev"):
+    print(name, [assign(policy(name, members), members)[key] for key in KEYS[:12]])
+"""
+
+
+class PolicyTests(SynchronousTestCase):
+    """Every policy of the configuration."""
+
+    def test_all_names_make_a_balancer(self) -> None:
+        """And it provides the interface."""
+        expected = ["round_robin", "random", "least_connections", "power_of_two", "rendezvous", "maglev", "peak_ewma"]
+        self.assertEqual(balancer_names(), expected)
+        for name in expected:
+            members = backends([100, 100])
+            made = policy(name, members)
+            verifyObject(IBalancer, made, tentative=True)
+            self.assertIn(made.choose(members, b"k", 0.0), members)
+
+    def test_weights_are_honoured_by_every_policy(self) -> None:
+        """1 : 2 : 1 while connections stay open, so that those that count them see the load."""
+        for name in balancer_names():
+            members = backends([100, 200, 100])
+            made = policy(name, members)
+            counted: Counter[str] = Counter()
+            for key in KEYS:
+                chosen = made.choose(members, key, 0.0)
+                chosen.active += 1
+                chosen.observe_latency(0.001, 0.0)
+                counted[chosen.id] += 1
+            share = counted["b1"] / len(KEYS)
+            self.assertTrue(0.46 < share < 0.54, f"{name}: {counted}")
+            self.assertTrue(0.21 < counted["b0"] / len(KEYS) < 0.29, f"{name}: {counted}")
+
+    def test_round_robin_does_not_burst(self) -> None:
+        """5 : 1 : 1 is spread, not five in a row and then the others."""
+        members = backends([5, 1, 1])
+        made = policy("round_robin", members)
+        order = [made.choose(members, b"", 0.0).id for _ in range(7)]
+        self.assertEqual(order, ["b0", "b0", "b1", "b0", "b2", "b0", "b0"])
+
+    def test_leaving_and_joining_move_only_their_share_of_keys(self) -> None:
+        """One of ten: about a tenth, and with rendezvous exactly the keys of that one."""
+        members = backends([100] * 10)
+        for name in ("rendezvous", "maglev"):
+            before = assign(policy(name, members), members)
+            fewer = members[:9]
+            after = assign(policy(name, fewer), fewer)
+            moved = [key for key in KEYS if before[key] != after[key]]
+            must = [key for key in KEYS if before[key] == "b9"]
+            self.assertTrue(set(must) <= set(moved))
+            self.assertTrue(0.07 < len(must) / len(KEYS) < 0.13, name)
+            # Maglev trades a few needless moves for its table (paper, section 5.3)
+            self.assertLess(len(moved), len(must) * (1.0001 if name == "rendezvous" else 1.5), name)
+
+    def test_a_member_that_is_down_moves_only_its_own_keys(self) -> None:
+        """And they come back when it does."""
+        members = backends([100] * 5)
+        for name in ("rendezvous", "maglev"):
+            made = policy(name, members)
+            before = assign(made, members)
+            without = assign(made, [backend for backend in members if backend.id != "b2"])
+            for key in KEYS:
+                if before[key] != "b2":
+                    self.assertEqual(before[key], without[key], name)
+                else:
+                    self.assertNotEqual(without[key], "b2")
+            self.assertEqual(assign(made, members), before)
+
+    def test_every_process_chooses_alike(self) -> None:
+        """Whatever Python's hash seed; the literal values keep other versions of ours honest."""
+        seen = {
+            subprocess.run(
+                [sys.executable, "-c", GOLDEN],
+                env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(filter(None, sys.path))},
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for seed in ("1", "2")
+        }
+        self.assertEqual(seen, {EXPECTED})
+
+    def test_least_connections_prefers_the_idle(self) -> None:
+        """For its weight."""
+        members = backends([100, 100, 300])
+        members[0].active, members[1].active, members[2].active = 3, 2, 7
+        self.assertEqual(policy("least_connections", members).choose(members, b"", 0.0).id, "b2")
+
+    def test_peak_ewma_avoids_the_slow_until_its_measurement_fades(self) -> None:
+        """A single slow connect counts at once; a minute later it is forgotten."""
+        members = backends([100, 100])
+        members[0].observe_latency(1.0, 0.0)
+        members[1].observe_latency(0.001, 0.0)
+        made = policy("peak_ewma", members)
+        now_ids = {made.choose(members, b"", 0.0).id for _ in range(50)}
+        self.assertIn("b1", now_ids)
+        self.assertNotIn("b0", {made.choose(members, b"", 0.0).id for _ in range(50)})
+        members[1].observe_latency(0.5, 300.0)
+        self.assertIn("b0", {made.choose(members, b"", 300.0).id for _ in range(50)})
+
+
+EXPECTED = """\
+rendezvous ['b0', 'b0', 'b0', 'b2', 'b0', 'b0', 'b2', 'b1', 'b0', 'b2', 'b1', 'b0']
+maglev ['b0', 'b0', 'b0', 'b1', 'b1', 'b2', 'b1', 'b1', 'b1', 'b2', 'b2', 'b1']
+"""
+
+
+class BackendLineTests(SynchronousTestCase):
+    """The lines of ``backends``."""
+
+    def test_each_bad_line_is_named(self) -> None:
+        """With what was expected."""
+        for line, words in (
+            ("127.0.0.1", "ADDRESS:PORT"),
+            ("127.0.0.1:0", "a port from 1 to 65535"),
+            ("[::1:80", "name:80"),
+            ("[zz]:80", "an IPv6 address"),
+            ("1.2.3:80", "127.0.0.1:80"),
+            ("-bad-:80", "name:80"),
+            ("unix:", "unix:PATH"),
+            ("127.0.0.1:80 weight=-1", "a whole number"),
+            ("127.0.0.1:80 backup=true", "yes or no in backup="),
+            ("127.0.0.1:80 token=%%", "base64 in token="),
+            ("127.0.0.1:80 weight=1 weight=2", "weight= only once"),
+            ("127.0.0.1:80 wight=1", "did you mean 'weight'?"),
+        ):
+            error = self.assertRaises(ValueError, backend_lines, line)
+            self.assertIn(words, str(error), line)
