@@ -94,7 +94,8 @@ class LoaderTests(SynchronousTestCase):
 
     def test_wildcards_collide_and_families_and_transports_do_not(self) -> None:
         """What the kernel would say, said before the start."""
-        template = "[cluster c]\nbackends = 127.0.0.1:1\n[tcp a]\ncluster = c\nlisten = {}\n[tcp b]\ncluster = c\nlisten = {}\n"
+        service = "[tcp {}]\ncluster = c\nlisten = {{}}\n"
+        template = "[cluster c]\nbackends = 127.0.0.1:1\n" + service.format("a") + service.format("b")
         for first, second, collide in (
             ("tcp:80", "tcp:80:interface=127.0.0.1", True),
             ("tcp:80:interface=127.0.0.1", "tcp:80:interface=127.0.0.2", False),

@@ -1,0 +1,1 @@
+"""Side by side with nginx, HAProxy and Envoy: ``make bench``. Ratios count, absolute numbers are of one machine."""

@@ -1,0 +1,32 @@
+"""The command line of ``make bench`` and ``make soak``."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks import soak, tcp
+from benchmarks.report import Report
+
+SUITES = {"tcp": tcp.run}
+
+
+def main() -> None:
+    """Run the suites, print the table, save the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=SUITES, help="one suite")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s instead of 5 of 4 s")
+    parser.add_argument("--soak", action="store_true", help="the long proofs instead")
+    options = parser.parse_args()
+    if options.soak:
+        soak.run()
+        return
+    report = Report()
+    for name, suite in SUITES.items():
+        if options.only in (None, name):
+            suite(report, rounds=2 if options.quick else 5, seconds=2 if options.quick else 4)
+    print(report.text())
+    print(f"saved: {report.save()}")
+
+
+if __name__ == "__main__":
+    main()

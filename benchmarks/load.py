@@ -1,0 +1,133 @@
+"""Load generators: wrk for requests and connections, iperf3 for bulk, our own holder of idle connections."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.peers import PEER_CORE, Bench, Running
+
+
+def wrk(proxy: Running, seconds: int, connections: int = 64, *, close: bool = False) -> tuple[float, float]:
+    """
+    Run wrk against a proxy.
+
+    :param close: one connection for each request.
+    :return: (requests per second, CPU microseconds of the proxy per request).
+    :raises RuntimeError: when requests failed.
+    """
+    headers = ["-H", "Connection: close"] if close else []
+    url = f"http://127.0.0.1:{proxy.port}/"
+    before = proxy.cpu_seconds()
+    done = subprocess.run(
+        ["taskset", "-c", PEER_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", *headers, url],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    used = proxy.cpu_seconds() - before
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
+    count = re.search(r"(\d+) requests in", done.stdout)
+    if rate is None or count is None or "Non-2xx" in done.stdout:
+        raise RuntimeError(f"wrk against {proxy.name}: {done.stdout}{done.stderr}")
+    return float(rate.group(1)), used / max(1, int(count.group(1))) * 1e6
+
+
+def iperf3(proxy: Running, seconds: int, *, reverse: bool) -> tuple[float, float]:
+    """
+    Bulk transfer through a proxy.
+
+    :param reverse: from the backend to the client.
+    :return: (MiB per second, CPU milliseconds of the proxy per MiB).
+    """
+    command = ["taskset", "-c", PEER_CORE, "iperf3", "-c", "127.0.0.1", "-p", str(proxy.port), "-t", str(seconds), "-J"]
+    for attempt in range(20):
+        before = proxy.cpu_seconds()
+        done = subprocess.run([*command, *(["-R"] if reverse else [])], capture_output=True, text=True, check=False)
+        used = proxy.cpu_seconds() - before
+        answer = json.loads(done.stdout)
+        if "error" not in answer:
+            mib = answer["end"]["sum_received"]["bytes"] / 2**20
+            return mib / answer["end"]["sum_received"]["seconds"], used / mib * 1e3
+        time.sleep(0.1 + attempt * 0.05)  # the server is still ending its last test
+    raise RuntimeError(f"iperf3 through {proxy.name}: {answer['error']}")
+
+
+def available(*programs: str) -> bool:
+    """True when all are installed; says which are not."""
+    absent = [program for program in programs if shutil.which(program) is None]
+    for program in absent:
+        print(f"skipped: {program} is not installed (make peers)")
+    return not absent
+
+
+HOLD = """
+import resource, socket, sys, time
+port, count = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+held = []
+for number in range(count):
+    held.append(socket.create_connection(("127.0.0.1", port), 10))
+    held[-1].sendall(b"x")
+for sock in held:
+    assert sock.recv(1) == b"x"
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+ECHO = """
+import resource, select, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
+poll = select.epoll(); poll.register(listener, 1); held = {}
+while True:
+    for fd, mask in poll.poll():
+        if fd == listener.fileno():
+            sock, _ = listener.accept(); held[sock.fileno()] = sock; poll.register(sock, 1)
+        else:
+            data = held[fd].recv(65536)
+            if data: held[fd].send(data)
+            else: held.pop(fd).close()
+"""
+
+
+def echo_backend(bench: Bench, port: int) -> None:
+    """An echo server for many connections."""
+    bench.start(PEER_CORE, sys.executable, "-c", ECHO, str(port), port=port)
+
+
+def idle_memory(proxy: Running, count: int) -> float:
+    """
+    Open ``count`` connections through a proxy, each used once, and let them idle.
+
+    :return: MiB of the proxy's resident memory with all of them open.
+    """
+    holder = subprocess.Popen(
+        ["taskset", "-c", PEER_CORE, sys.executable, "-c", HOLD, str(proxy.port), str(count)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdin is not None and holder.stdout is not None
+    try:
+        if holder.stdout.readline() != b"held\n":
+            raise RuntimeError(f"{proxy.name} did not hold {count} connections")
+        return proxy.rss_bytes() / 2**20
+    finally:
+        holder.stdin.close()
+        holder.wait()
+        holder.stdout.close()
+
+
+def connections_possible(wanted: int) -> int:
+    """How many proxied connections RLIMIT_NOFILE allows: a proxy needs two descriptors for each, and a few more."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with_root = Path("/proc/sys/fs/nr_open")
+    if hard == resource.RLIM_INFINITY:
+        hard = int(with_root.read_text())
+    return min(wanted, (hard - 1300) // 2)
