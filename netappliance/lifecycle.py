@@ -67,7 +67,9 @@ class ApplianceService(MultiService):
         super().setServiceParent(parent)
 
     def _refuse(self, error: StartError) -> NoReturn:
-        sys.stderr.write(f"netappliance: {error}\n")
+        # twistd has turned sys.stderr into log events by now; the operator looks at the real one
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"netappliance: {error}\n")
         if self._pidfile:
             Path(self._pidfile).unlink(missing_ok=True)
         raise SystemExit(1) from None

@@ -167,16 +167,20 @@ class ClusterCollector(Collector):
         active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
         connections = counter("backend_connections", "Connections made to the backend.", labels)
         failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
+        opened = counter("backend_fail_open", "Choices made although every backend looked broken.", ["cluster"])
+        unresolved = counter("backend_resolve_failures", "Host names of backends that did not resolve.", ["cluster"])
         connect = histogram("backend_connect_secs", "How long connecting to a backend took, in seconds.", ["cluster"])
         for name, cluster in self._clusters.items():
             add_histogram(connect, [name], cluster.connect_secs)
+            opened.add_metric([name], cluster.fail_open_total)
+            unresolved.add_metric([name], cluster.resolve_failures_total)
             for backend in cluster.backends:
                 key = [name, backend.id]
                 up.add_metric(key, int(backend.up))
                 active.add_metric(key, backend.active)
                 connections.add_metric(key, backend.connections_total)
                 failures.add_metric(key, backend.failures_total)
-        yield from (up, active, connections, failures, connect)
+        yield from (up, active, connections, failures, opened, unresolved, connect)
 
 
 class ProcessFacts(Collector):

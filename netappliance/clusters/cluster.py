@@ -27,6 +27,7 @@ class Cluster:
     the look may be wrong, and counts that.
 
     :ivar backends: all, draining ones included. :ivar fail_open_total: choices made that way.
+    :ivar resolve_failures_total: answers of the name service without an address.
     """
 
     def __init__(self, section: ClusterSection, rng: random.Random) -> None:
@@ -34,6 +35,7 @@ class Cluster:
         self.section = section
         self.backends: list[Backend] = []
         self.fail_open_total = 0
+        self.resolve_failures_total = 0
         self.connect_secs = Histogram(CONNECT_BUCKETS)
         self._rng = rng
         self._resolved: dict[str, tuple[tuple[int, tuple[str, int]], ...]] = {}

@@ -47,17 +47,14 @@ class ResolverService(Service):
     """
     Resolves the names of all clusters at start and every ``resolve_interval``.
 
-    An answer without addresses is a failure: counted, logged once until the next success, and the last good addresses
-    stay.
-
-    :ivar failures_total: by cluster name.
+    An answer without addresses is a failure: counted by the cluster, logged once until the next success, and the last
+    good addresses stay.
     """
 
     name = "resolver"
 
     def __init__(self, clusters: Mapping[str, Cluster], reactor: Any) -> None:
         self.clusters = clusters
-        self.failures_total: dict[str, int] = {}
         self._reactor = reactor
         self._calls: dict[str, Any] = {}
         self._failing: set[tuple[str, str]] = set()
@@ -96,7 +93,7 @@ class ResolverService(Service):
             self._failing.discard(place)
             cluster.resolved({f"{host}:{port}": addresses})
             return
-        self.failures_total[cluster.name] = self.failures_total.get(cluster.name, 0) + 1
+        cluster.resolve_failures_total += 1
         if place not in self._failing:
             self._failing.add(place)
             _log.warn(

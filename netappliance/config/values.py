@@ -211,10 +211,10 @@ def _port(value: str) -> int:
 
 def _split(value: str) -> tuple[str, list[str], dict[str, str]]:
     try:
-        positional, options = parse_description(value)
+        (scheme, *positional), options = parse_description(value)
     except (ValueError, IndexError):
         raise ValueError("an endpoint such as tcp:9000:interface=127.0.0.1") from None
-    return positional[0], list(positional[1:]), dict(options)
+    return scheme, positional, dict(options)
 
 
 def stream_endpoint(value: str) -> Endpoint:

@@ -19,8 +19,8 @@ NOTHING = memoryview(b"")
 class RelayOwner(Protocol):
     """The session that two legs belong to."""
 
-    def leg_failed(self, leg: Leg, error: OSError) -> None:
-        """A system call on this leg's socket failed; the owner closes both."""
+    def leg_failed(self, leg: Leg, error: OSError, *, sending: bool) -> None:
+        """A send on this leg's socket failed, or a receive (or its connection broke); the owner closes both."""
 
     def relay_done(self, first: Leg) -> None:
         """Both directions ended with FIN and all bytes are delivered; ``first`` is the leg that ended first."""
@@ -89,7 +89,7 @@ class Leg:
         if mask & ENDING:
             self.ending = True
             if mask & ERROR:
-                self.owner.leg_failed(self, pending_error(self.sock))
+                self.owner.leg_failed(self, pending_error(self.sock), sending=False)
                 return
         if mask & WRITABLE and self.pending is not None:
             self.flush()
@@ -110,7 +110,7 @@ class Leg:
                 self.readable = False
                 return
             except OSError as error:
-                self.owner.leg_failed(self, error)
+                self.owner.leg_failed(self, error, sending=False)
                 return
             if not count:
                 self._ended()
@@ -122,7 +122,7 @@ class Leg:
             except BlockingIOError:
                 sent = 0
             except OSError as error:
-                self.owner.leg_failed(peer, error)
+                self.owner.leg_failed(peer, error, sending=True)
                 return
             peer.sent += sent
             if sent < count:
@@ -153,7 +153,7 @@ class Leg:
             except BlockingIOError:
                 return
             except OSError as error:
-                self.owner.leg_failed(self, error)
+                self.owner.leg_failed(self, error, sending=True)
                 return
             self.sent += sent
             self.last = self.poller.now
@@ -184,4 +184,4 @@ class Leg:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            self.owner.leg_failed(self, error)
+            self.owner.leg_failed(self, error, sending=True)

@@ -237,12 +237,16 @@ class TcpSession(Session):
 
     # -- what the legs tell -----------------------------------------------------------------------------------------
 
-    def leg_failed(self, leg: Leg, error: OSError) -> None:
+    def leg_failed(self, leg: Leg, error: OSError, *, sending: bool) -> None:
         """A socket call failed: reset by that side, or timed out in the kernel."""
         side = Side.CLIENT if leg is self._client_leg else Side.BACKEND
         phase = Phase.CONNECT if self.state == "connecting" else Phase.DATA
         if side is Side.BACKEND and self.backend is not None:
             self.backend.failures_total += 1
+            if sending:
+                self._service.totals.tx_errors += 1
+            else:
+                self._service.totals.rx_errors += 1
         self.close(CloseReason(side, phase, cause_of(error)))
 
     def relay_done(self, first: Leg) -> None:

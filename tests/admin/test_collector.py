@@ -53,6 +53,8 @@ class FakeCluster:
     """What metrics read of a cluster."""
 
     def __init__(self, *backends: FakeBackend) -> None:
+        self.fail_open_total = 0
+        self.resolve_failures_total = 0
         self.backends = backends
         self.connect_secs = Histogram((0.1, 1.0))
 

@@ -205,7 +205,7 @@ class ResolverTests(SynchronousTestCase):
         self.assertEqual(self.cluster.backends[1].family, socket.AF_INET6)
         self.resolver.answers["app.test"] = []
         self.clock.advance(30)
-        self.assertEqual((len(self.found()), self.service.failures_total), (3, {"c": 1}))
+        self.assertEqual((len(self.found()), self.cluster.resolve_failures_total), (3, 1))
         self.resolver.answers["app.test"] = [IPv4Address("TCP", "3.3.3.3", 80)]
         self.clock.advance(30)
         self.assertEqual(self.found(), ["app@3.3.3.3", "a"])

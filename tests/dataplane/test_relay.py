@@ -154,7 +154,7 @@ class RelayOwner:
         """Which one."""
         return "left" if leg is self.left else "right"
 
-    def leg_failed(self, leg: Leg, error: OSError) -> None:
+    def leg_failed(self, leg: Leg, error: OSError, *, sending: bool) -> None:
         """Remember."""
         self.told.append(f"{self.name(leg)} failed")
 

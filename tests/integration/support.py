@@ -59,7 +59,11 @@ class Proxy:
         self.admin_port = free_ports(1)[0]
         self.config = self.folder / "proxy.ini"
         head = "" if "[appliance]" in config else "[appliance]\naccess_log = access.log\nshutdown_grace = 1s\n"
-        self.config.write_text(f"{head}{config}\n[admin]\nlisten = tcp:{self.admin_port}:interface=127.0.0.1\n")
+        admin = f"tcp:{self.admin_port}:interface=127.0.0.1"
+        if "[admin]\n" in config:
+            self.config.write_text(head + config.replace("tcp:9901:interface=127.0.0.1", admin, 1))
+        else:
+            self.config.write_text(f"{head}{config}\n[admin]\nlisten = {admin}\n")
         self.log_path = self.folder / "log"
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(

@@ -191,6 +191,8 @@ class EndingTests(TcpTestCase):
         client.sendall(b"now")
         self.assertRaises(ConnectionResetError, client.recv, 10)
         proxy.wait_closed("backend/data/rst")
+        errors = proxy.metric("session_rx_errors_total") + proxy.metric("session_tx_errors_total")
+        self.assertEqual(errors, 1)
         other.sendall(b"still")
         self.assertEqual(other.recv(10), b"still")
 

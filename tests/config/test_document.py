@@ -1,0 +1,55 @@
+"""Documentation and shipped file say what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.config import ini
+from netappliance.config.document import document, missing_keys
+from netappliance.config.loader import load
+from netappliance.config.schema import options_of
+from netappliance.registry import section_kinds
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class DocumentTests(SynchronousTestCase):
+    """docs/configuration.md and etc/proxy.ini."""
+
+    def shipped(self) -> str:
+        """The shipped file, with its commented-out sections."""
+        text = (ROOT / "etc" / "proxy.ini").read_text()
+        return re.sub(r"^;(?=\[|[a-z_]+ =)", "", text, flags=re.MULTILINE)
+
+    def test_the_page_is_current(self) -> None:
+        """`make docs` writes it."""
+        self.assertEqual((ROOT / "docs" / "configuration.md").read_text(), document(section_kinds()))
+
+    def test_every_key_has_a_meaning(self) -> None:
+        """None of them undocumented."""
+        kinds = section_kinds()
+        for kind in kinds:
+            for option in options_of(kinds[kind].schema):
+                self.assertTrue(option.doc.endswith((".", ")")), f"[{kind}] {option.key}")
+
+    def test_the_shipped_file_has_every_key_with_its_default(self) -> None:
+        """But for those that are marked as the demo's."""
+        kinds, text = section_kinds(), self.shipped()
+        load(text, "etc/proxy.ini", kinds)
+        self.assertEqual(missing_keys(text, kinds), [])
+        lines = text.split("\n")
+        raws, _ = ini.parse(text)
+        for raw in raws:
+            for option in options_of(kinds[raw.kind].schema):
+                given = raw.options[option.key]
+                marked = any("; demo" in line for line in lines[given.line - 1 : given.line + len(given.lines)])
+                if not marked:
+                    self.assertEqual(given.text, option.default, f"[{raw.title}] {option.key}")
+
+    def test_every_kind_that_can_run_is_in_the_shipped_file(self) -> None:
+        """A reader of the file sees all there is."""
+        raws, _ = ini.parse(self.shipped())
+        self.assertEqual({raw.kind for raw in raws}, set(section_kinds()))

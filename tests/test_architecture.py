@@ -1,0 +1,125 @@
+"""The rules of the house (docs/architecture.md), held by the suite."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ROOT / "netappliance"
+
+MODULE_LINES = 450
+FUNCTION_LINES = 60
+
+#: decision code: takes bytes, values and now, returns values
+PURE = (
+    "config/ini.py",
+    "config/schema.py",
+    "config/loader.py",
+    "errors.py",
+    "descriptors.py",
+    "clusters/backoff.py",
+    "clusters/balancing/",
+    "dataplane/accept_queue.py",
+    "sessions/admission.py",
+    "sessions/histogram.py",
+    "sessions/reasons.py",
+    "sessions/session.py",
+    "tcp/proxy_protocol/",
+)
+#: what it may not import; `random` is taken as an argument and imported for its type only
+IMPURE = {"twisted", "socket", "select", "time", "ssl", "threading", "subprocess"}
+
+#: folder -> folders of ours that it must not know
+LAYERS = {
+    "dataplane": {"tcp", "udp", "http", "admin", "tracker", "clusters"},
+    "sessions": {"tcp", "udp", "http", "tracker", "dataplane"},
+    "clusters": {"tcp", "udp", "http", "admin", "tracker", "dataplane"},
+    "config": {"tcp", "udp", "http", "admin", "tracker", "clusters", "dataplane"},
+}
+
+
+def modules() -> Iterator[tuple[str, ast.Module, str]]:
+    """Yield (path below the package, tree, text) of every module."""
+    for path in sorted(CODE.rglob("*.py")):
+        text = path.read_text()
+        yield str(path.relative_to(CODE)), ast.parse(text), text
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the dotted names that a module imports at run time (not under TYPE_CHECKING)."""
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+class ArchitectureTests(SynchronousTestCase):
+    """Sizes, layers, purity."""
+
+    def test_modules_and_functions_stay_small(self) -> None:
+        """A longer one wants splitting."""
+        long = []
+        for name, tree, text in modules():
+            if text.count("\n") > MODULE_LINES:
+                long.append(f"{name}: {text.count(chr(10))} lines")
+            for node in ast.walk(tree):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    lines = (node.end_lineno or 0) - node.lineno + 1
+                    if lines > FUNCTION_LINES:
+                        long.append(f"{name}: {node.name} has {lines} lines")
+        self.assertEqual(long, [])
+
+    def test_decision_code_does_no_io_and_asks_no_clock(self) -> None:
+        """So that it is tested and fuzzed with values alone."""
+        found = []
+        for name, tree, _ in modules():
+            if name.startswith(PURE):
+                for imported in imports(tree):
+                    top = imported.partition(".")[0]
+                    if top in IMPURE:
+                        found.append(f"{name}: {imported}")
+        self.assertEqual(found, [])
+
+    def test_layers_know_only_what_is_below_them(self) -> None:
+        """Data flows one way."""
+        found = []
+        for name, tree, _ in modules():
+            forbidden = LAYERS.get(name.partition("/")[0], set())
+            for imported in imports(tree):
+                parts = imported.split(".")
+                if parts[0] == "netappliance" and len(parts) > 1 and parts[1] in forbidden:
+                    found.append(f"{name}: {imported}")
+        self.assertEqual(found, [])
+
+    def test_only_application_knows_the_reactor(self) -> None:
+        """Everything else is given one."""
+        knowing = [name for name, tree, _ in modules() if "twisted.internet.reactor" in set(imports(tree))]
+        self.assertEqual(knowing, ["application.py"])
+
+    def test_the_twisted_folders_stay_namespaces(self) -> None:
+        """An __init__.py in twisted/ shadows Twisted, one in twisted/plugins/ hides our plug-in."""
+        for folder in (ROOT / "twisted", ROOT / "twisted" / "plugins"):
+            self.assertFalse((folder / "__init__.py").exists(), str(folder))
+
+    def test_nothing_is_left_unfinished(self) -> None:
+        """No marks of work to do."""
+        marks = [
+            f"{name}: {mark}"
+            for name, _, text in modules()
+            for mark in ("TO" + "DO", "FIX" + "ME", "XXX")
+            if mark in text
+        ]
+        self.assertEqual(marks, [])
