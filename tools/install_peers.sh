@@ -3,7 +3,7 @@
 # Usage: install_peers.sh PYTHON-OF-THE-VIRTUAL-ENVIRONMENT
 set -eu
 
-packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2"
+packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 prometheus"
 missing=""
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"

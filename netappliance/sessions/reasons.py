@@ -65,9 +65,7 @@ INTERNAL = CloseReason(Side.PROXY, Phase.DATA, Cause.INTERNAL)
 SHUTDOWN = CloseReason(Side.ADMIN, Phase.DRAIN, Cause.SHUTDOWN)
 ZOMBIE = CloseReason(Side.PROXY, Phase.IDLE, Cause.INTERNAL)
 
-_RESOURCE_ERRORS = frozenset(
-    (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN)
-)
+_RESOURCE_ERRORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
 
 
 def cause_of(error: OSError) -> Cause:

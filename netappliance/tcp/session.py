@@ -94,6 +94,8 @@ class TcpSession(Session):
     def _read_header(self, mask: int) -> None:
         leg = self._client_leg
         service = self._service
+        if mask & ENDING:
+            leg.ending = True
         while True:
             try:
                 data = leg.sock.recv(4096)
@@ -311,6 +313,9 @@ class TcpSession(Session):
         abort = self.state == "open" and (reason.cause in _ABORTS or self._undelivered())
         self.state = "closed"
         service.timers.cancel(self)
+        for leg in (self._client_leg, self._backend_leg):
+            if leg is not None:
+                leg.eof = True  # a leg that is in the middle of a callback reads no further
         sockets: Sequence[SocketType | None] = (
             self._client_leg.sock,
             self._backend_leg.sock if self._backend_leg is not None else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import struct
 import threading
@@ -398,6 +399,18 @@ class ProxyProtocolTests(TcpTestCase):
         _, port = self.front(peer, keys="proxy_protocol = expect")
         self.send(port, encode_v1(("192.0.2.7", 1), ("192.0.2.8", 2)) + b"payload")
         wait_for(lambda: got == [b"payload"], f"the payload, not {got}")
+
+    def test_header_payload_and_fin_before_anything_was_read(self) -> None:
+        """The end of the stream is not forgotten, however much came with it."""
+        peer, got = self.backend()
+        payload = os.urandom(200_000)
+        proxy, port = self.front(peer, keys="proxy_protocol = expect\nidle_timeout = 60s")
+        proxy.process.send_signal(signal.SIGSTOP)
+        client = self.connect(port)
+        client.sendall(encode_v1(("192.0.2.7", 1), ("192.0.2.8", 2)) + payload)
+        client.shutdown(socket.SHUT_WR)
+        proxy.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: got == [payload], "the whole payload and its end")
 
     def test_malformed_missing_and_slow_headers_are_closed_and_counted(self) -> None:
         """Each with its reason; none reaches the backend."""
