@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import soak, tcp
+from benchmarks import soak, tcp, udp
 from benchmarks.report import Report
 
-SUITES = {"tcp": tcp.run}
+SUITES = {"tcp": tcp.run, "udp": udp.run}
 
 
 def main() -> None:

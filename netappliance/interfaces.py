@@ -105,3 +105,47 @@ class IBalancerFactory(Interface):
         :param rng: :class:`random.Random`.
         :return: an :class:`IBalancer`.
         """
+
+
+class IDatagramFilter(Interface):
+    """
+    One link of a datagram filter chain. Sans-I/O: looks at the datagram and its ``now`` only, and answers at
+    once.
+    """
+
+    def read(datagram):  # type: ignore[no-untyped-def]
+        """
+        A datagram from a client, on its way to a backend; filters see it in the order of the configuration.
+
+        :param datagram: :class:`netappliance.udp.datagram.Datagram`. Its ``payload`` may be replaced, ``metadata``
+            written, ``destinations`` chosen.
+        :return: None to go on, or a :class:`netappliance.udp.datagram.Drop` to drop it.
+        """
+
+    def write(datagram):  # type: ignore[no-untyped-def]
+        """
+        A datagram from a backend, on its way to a client; filters see it in reverse order.
+
+        ``metadata`` is what the read side left behind for this session.
+
+        :return: as ``read``.
+        """
+
+
+class IDatagramFilterKind(Interface):
+    """A kind of datagram filter, selected by ``kind = NAME`` in ``[filter ...]``."""
+
+    name: str = Attribute("The short name.")
+    aliases: tuple[str, ...] = Attribute("Other names it answers to, such as Quilkin's.")
+    schema: type = Attribute("The frozen dataclass of the section; it has the fields ``name`` and ``kind``.")
+
+    def make(section, resources):  # type: ignore[no-untyped-def]
+        """
+        Build a filter; each service that names the section has one of its own.
+
+        :param section: an instance of ``schema``.
+        :param resources: :class:`netappliance.udp.datagram.Resources`: random source, wall clock, builder of other
+            filters.
+        :return: an :class:`IDatagramFilter`.
+        :raises ValueError: the section asks for what cannot be; the message says why.
+        """

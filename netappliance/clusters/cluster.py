@@ -41,6 +41,7 @@ class Cluster:
         self._resolved: dict[str, tuple[tuple[int, tuple[str, int]], ...]] = {}
         self._usable: tuple[Backend, ...] = ()
         self._usable_backups: tuple[Backend, ...] = ()
+        self._by_token: dict[bytes, tuple[Backend, ...]] = {}
         #: when the usable set must be looked at again: a back-off ends
         self._recheck_at = 0.0
         self._primary = make_balancer(section.balance, rng)
@@ -132,6 +133,28 @@ class Cluster:
         balancer = self._primary if primaries else self._backup
         return balancer.choose(tuple(weighty or chosen), key, now)
 
+    def usable(self, now: float) -> tuple[Backend, ...]:
+        """Return the backends that may be used now: primaries, else backups; the same tuple while nothing changes."""
+        if now >= self._recheck_at:
+            self._recheck(now)
+        return self._usable or self._usable_backups
+
+    def by_token(self, now: float) -> Mapping[bytes, tuple[Backend, ...]]:
+        """Return token -> the usable backends that have it; backups count, for a token names its server."""
+        if now >= self._recheck_at:
+            self._recheck(now)
+        return self._by_token
+
+    def marked_bad(self, backend: Backend, now: float) -> None:
+        """
+        A datagram session learnt that nobody listens there: leave it alone for a while, as after a failed
+        connection.
+        """
+        backend.failures_total += 1
+        if backend.backoff.failed(now, self._rng):
+            _log.warn("backend {backend} of cluster {cluster} is down", backend=backend.id, cluster=self.name)
+        self._changed()
+
     def full(self, now: float) -> bool:
         """True when there are backends, and every one of them is at its ``max_connections``."""
         members = [backend for backend in self.backends if not backend.draining]
@@ -153,6 +176,11 @@ class Cluster:
         self._usable, self._usable_backups = (
             tuple([backend for backend in tier if backend.weight] or tier) for tier in tiers
         )
+        tokens: dict[bytes, list[Backend]] = {}
+        for backend in (*tiers[0], *tiers[1]):
+            for token in backend.tokens:
+                tokens.setdefault(token, []).append(backend)
+        self._by_token = {token: tuple(backends) for token, backends in tokens.items()}
 
     # -- what becomes of connections ----------------------------------------------------------------------------------
 
@@ -181,10 +209,7 @@ class Cluster:
         self.released(backend)
         if not blame:
             return
-        backend.failures_total += 1
-        if backend.backoff.failed(now, self._rng):
-            _log.warn("backend {backend} of cluster {cluster} is down", backend=backend.id, cluster=self.name)
-        self._changed()
+        self.marked_bad(backend, now)
 
     def released(self, backend: Backend) -> None:
         """A connection or session on it ended; a draining backend goes with its last one."""

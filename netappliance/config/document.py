@@ -36,6 +36,13 @@ def document(kinds: Kinds) -> str:
     return HEAD + "".join(_section(kinds[kind]) for kind in sorted(kinds))
 
 
+def schema_of(kind: Any, raw: ini.RawSection) -> type:
+    """Return the schema of one section of a good file."""
+    schema_for = getattr(kind, "schema_for", None)
+    schema: type = schema_for(raw) if schema_for is not None else kind.schema
+    return schema
+
+
 def schemas_of(kind: Any) -> Iterator[tuple[str, type]]:
     """Yield (what selects it, schema) of a kind: one, or as many as its ``variants()`` has."""
     variants = getattr(kind, "variants", None)
@@ -73,9 +80,7 @@ def missing_keys(text: str, kinds: Kinds) -> list[str]:
     raws, _ = ini.parse(text)
     missing: list[str] = []
     for raw in raws:
-        kind = kinds[raw.kind]
-        schema_for = getattr(kind, "schema_for", None)
-        schema = schema_for(raw) if schema_for is not None else kind.schema
+        schema = schema_of(kinds[raw.kind], raw)
         missing.extend(f"[{raw.title}] {option.key}" for option in options_of(schema) if option.key not in raw.options)
     return missing
 

@@ -90,16 +90,18 @@ class Poller:
     def __len__(self) -> int:
         return len(self._callbacks)
 
-    def add(self, fd: int, on_ready: OnReady) -> None:
+    def add(self, fd: int, on_ready: OnReady, *, level: bool = False) -> None:
         """
         Watch a descriptor; ``on_ready(mask)`` is called on every edge with ``EPOLL*`` bits.
 
+        :param level: call for as long as there is something to read instead, and for nothing else. For datagrams,
+            where the read that finds nothing would cost as much as the datagram.
         :raises OSError: ENOSPC or ENOMEM when the kernel watches too many.
         """
         epoll = self._epoll
         if epoll is None:
             raise OSError(errno.EBADF, "the poller is stopped")
-        epoll.register(fd, _EDGES)
+        epoll.register(fd, select.EPOLLIN if level else _EDGES)
         self._callbacks[fd] = on_ready
 
     def redirect(self, fd: int, on_ready: OnReady) -> None:

@@ -9,8 +9,12 @@ from typing import Protocol
 from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller
 from netappliance.dataplane.sockets import pending_error
 
-#: bytes of the shared receive buffer: the watermark, for a leg keeps at most one unsent read
-BUFFER_SIZE = 128 * 1024
+#: bytes of the shared receive buffer, and so the most that a leg keeps unsent: the watermark
+BUFFER_SIZE = 512 * 1024
+#: bytes of a read at first and after a short write; a stream whose peer takes all doubles it up to the whole buffer,
+#: which
+#: halves the CPU of bulk transfers, and one whose peer does not keeps little
+FIRST_READ = 64 * 1024
 _buffer = bytearray(BUFFER_SIZE)
 _view = memoryview(_buffer)
 NOTHING = memoryview(b"")
@@ -37,8 +41,8 @@ class Leg:
         connecting.
     :ivar readable: an edge came that has not been read to its end.
     :ivar ending: FIN, error or hang-up was seen, so a short read proves nothing.
-    :ivar sent: bytes sent on this socket. :ivar received: bytes received from it. :ivar last: monotonic seconds of
-        the last one.
+    :ivar window: bytes of the next read. :ivar sent: bytes sent on this socket. :ivar received: bytes received from
+        it. :ivar last: monotonic seconds of the last one.
     """
 
     __slots__ = (
@@ -57,6 +61,7 @@ class Leg:
         "sent",
         "shut",
         "sock",
+        "window",
     )
 
     #: full reads in one turn of one leg, the fairness budget
@@ -76,6 +81,7 @@ class Leg:
         self.ending = False
         self.eof = False
         self.shut = False
+        self.window = FIRST_READ
         self.sent = 0
         self.received = 0
         self.last = poller.now
@@ -102,10 +108,10 @@ class Leg:
         if peer.pending is not None or self.eof:
             self.readable = True
             return
-        recv_into, send = self.recv_into, peer.send
+        recv_into, send, window = self.recv_into, peer.send, self.window
         for _ in range(self.BUDGET):
             try:
-                count = recv_into(_buffer)
+                count = recv_into(_buffer, window)
             except BlockingIOError:
                 self.readable = False
                 return
@@ -128,10 +134,14 @@ class Leg:
             if sent < count:
                 peer.pending = memoryview(bytes(_view[sent:count]))
                 self.readable = True
+                self.window = FIRST_READ
                 return
-            if count < BUFFER_SIZE and not self.ending:
-                self.readable = False
-                return
+            if count < window:
+                if not self.ending:
+                    self.readable = False
+                    return
+            elif window < BUFFER_SIZE:
+                self.window = window = window * 2
         self.readable = True
         if not self.queued:
             self.queued = True

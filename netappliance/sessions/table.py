@@ -20,13 +20,15 @@ _log = Logger()
 class ListenerTotals:
     """What ended sessions of one (kind, listener) leave behind, and what never became a session."""
 
-    __slots__ = ("active", "closed", "durations", "rejected", "rx_errors", "total", "tx_errors")
+    __slots__ = ("active", "closed", "drops", "durations", "rejected", "rx_errors", "total", "tx_errors")
 
     def __init__(self) -> None:
         self.active = 0
         self.total = 0
         self.closed: dict[CloseReason, int] = {}
         self.rejected: dict[str, int] = {}
+        #: (direction, reason) of datagrams
+        self.drops: dict[tuple[str, str], int] = {}
         self.rx_errors = 0
         self.tx_errors = 0
         self.durations = Histogram(SESSION_DURATION_BUCKETS)

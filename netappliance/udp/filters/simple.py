@@ -1,0 +1,169 @@
+"""The filters that fit on a page together: drop, pass, debug, timestamp, and a class of yours."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from netappliance.config import values
+from netappliance.config.schema import option
+from netappliance.sessions.histogram import Histogram
+from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
+from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropSection:
+    """Drops every datagram."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="drop", example="drop")
+
+
+class DropAll(DatagramFilter):
+    """Both ways."""
+
+    def read(self, datagram: Datagram) -> Drop | None:
+        """Drop."""
+        return Drop.FILTERED
+
+    def write(self, datagram: Datagram) -> Drop | None:
+        """Drop."""
+        return Drop.FILTERED
+
+
+def make_drop(section: DropSection, resources: Resources) -> DropAll:
+    """Build it."""
+    return DropAll()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassSection:
+    """Passes every datagram; a branch of match, or a place to be filled later."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="pass", example="pass")
+
+
+def make_pass(section: PassSection, resources: Resources) -> DatagramFilter:
+    """Build it."""
+    return DatagramFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugSection:
+    """Logs every datagram; for looking at a chain, not for production."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="debug", example="debug")
+    id: str = option(values.text, unit="text", doc="Stands in front of each line.")
+    max_bytes: int = option(values.integer(0, 65507), "256", unit="bytes", doc="Of each payload that is shown.")
+
+
+class Debug(DatagramFilter):
+    """Payloads are shown as Python literals, so nothing in them reaches a terminal."""
+
+    def __init__(self, section: DebugSection, resources: Resources) -> None:
+        self._section = section
+        self._log = resources.log
+
+    def read(self, datagram: Datagram) -> Drop | None:
+        """Log."""
+        return self._say("read", datagram)
+
+    def write(self, datagram: Datagram) -> Drop | None:
+        """Log."""
+        return self._say("write", datagram)
+
+    def _say(self, side: str, datagram: Datagram) -> Drop | None:
+        shown = datagram.payload[: self._section.max_bytes]
+        size = len(datagram.payload)
+        self._log(f"{self._section.id or self._section.name} {side} {datagram.source} {size} bytes: {shown!r}")
+        return None
+
+
+def make_debug(section: DebugSection, resources: Resources) -> Debug:
+    """Build it."""
+    return Debug(section, resources)
+
+
+AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampSection:
+    """Measures how old datagrams are, by a time of their sender in the metadata; never drops."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="timestamp", example="timestamp")
+    metadata_key: str = option(metadata_key, "quilkin.dev/capture", unit="name", doc=METADATA_KEY_DOC)
+
+
+class Timestamp(DatagramFilter):
+    """The value is 8 bytes, big-endian, signed: seconds since the epoch; others are ignored, and counted."""
+
+    def __init__(self, section: TimestampSection, resources: Resources) -> None:
+        self._key = section.metadata_key
+        self._wall = resources.wall
+        self.ages = Histogram(AGE_BUCKETS)
+        self.ignored = 0
+
+    def read(self, datagram: Datagram) -> Drop | None:
+        """Observe."""
+        return self._observe(datagram)
+
+    def write(self, datagram: Datagram) -> Drop | None:
+        """Observe."""
+        return self._observe(datagram)
+
+    def _observe(self, datagram: Datagram) -> Drop | None:
+        value = datagram.metadata.get(self._key)
+        if isinstance(value, bytes) and len(value) == 8:
+            self.ages.observe(self._wall() - int.from_bytes(value, "big", signed=True))
+        else:
+            self.ignored += 1
+        return None
+
+
+def make_timestamp(section: TimestampSection, resources: Resources) -> Timestamp:
+    """Build it."""
+    return Timestamp(section, resources)
+
+
+def dotted(text: str) -> str:
+    """``package.module:Class``."""
+    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", text, re.ASCII):
+        raise ValueError("package.module:Class")
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonSection:
+    """A class of yours with read(datagram) and write(datagram), made with the options of this section."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="python", example="python")
+    factory: str = option(
+        dotted, required=True, key="class", unit="dotted name", doc="package.module:Class.", example="game.filters:Xor"
+    )
+    options: tuple[str, ...] = option(values.lines, unit="lines", doc="Lines of name=value, given to it as keywords.")
+
+
+def make_python(section: PythonSection, resources: Resources) -> Any:
+    """
+    Import and make it.
+
+    :raises ValueError: it cannot be imported or made, or lacks a method.
+    """
+    module, _, name = section.factory.partition(":")
+    keywords = dict(line.partition("=")[::2] for line in section.options)
+    try:
+        made = getattr(import_module(module), name)(**{key.strip(): value.strip() for key, value in keywords.items()})
+    except Exception as error:  # noqa: BLE001 - whatever their code raises is told to the operator
+        raise ValueError(f"class: {section.factory} cannot be made: {type(error).__name__}: {error}") from None
+    for method in ("read", "write"):
+        if not callable(getattr(made, method, None)):
+            raise ValueError(f"class: {section.factory} has no {method}(datagram)")
+    return made
