@@ -29,6 +29,10 @@ PURE = (
     "sessions/reasons.py",
     "sessions/session.py",
     "tcp/proxy_protocol/",
+    "udp/chain.py",
+    "udp/datagram.py",
+    "udp/filters/",
+    "qcmp/packet.py",
 )
 #: what it may not import; `random` is taken as an argument and imported for its type only
 IMPURE = {"twisted", "socket", "select", "time", "ssl", "threading", "subprocess"}

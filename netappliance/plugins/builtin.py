@@ -10,5 +10,6 @@ cluster = LazySection("cluster", "netappliance.clusters.section:ClusterKind", na
 demo = LazyService("demo", "netappliance.admin.kinds:DemoKind", named=False)
 filter_section = LazySection("filter", "netappliance.udp.kind:FilterKind", named=True)
 manhole = LazyService("manhole", "netappliance.admin.kinds:ManholeKind", named=False)
+qcmp = LazyService("qcmp", "netappliance.qcmp.kind:QcmpKind", named=True)
 tcp = LazyService("tcp", "netappliance.tcp.kind:TcpKind", named=True)
 udp = LazyService("udp", "netappliance.udp.kind:UdpKind", named=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from time import perf_counter
 from typing import Any
 
 from netappliance.sessions.histogram import Histogram
@@ -41,8 +40,8 @@ class FilterChain:
     Runs datagrams through the filters.
 
     :param filters: (name, filter) in the order of the configuration.
-    :param counters: kept from the chain before, or empty. :param on_error: told of a filter that raised, at most once
-        a minute each.
+    :param timer: seconds of a fine clock, for the sampled durations. :param counters: kept from the chain before, or
+        empty. :param on_error: told of a filter that raised, at most once a minute each.
     :ivar reads, writes: False when no filter acts on that side, so that it can be skipped whole.
     """
 
@@ -51,9 +50,11 @@ class FilterChain:
         filters: Sequence[tuple[str, Any]],
         counters: Counters | None = None,
         on_error: Callable[[str, BaseException], None] | None = None,
+        timer: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.counters: Counters = counters if counters is not None else {}
         self._on_error = on_error
+        self._timer = timer
         self._read = self._steps(filters, "read")
         self._write = self._steps(list(reversed(filters)), "write")
         self.reads = bool(self._read)
@@ -96,13 +97,13 @@ class FilterChain:
     def _run_timed(self, steps: tuple[tuple[Step, FilterCounters, str], ...], datagram: Datagram) -> Drop | None:
         for step, counters, name in steps:
             counters.seen += 1
-            started = perf_counter()
+            started = self._timer()
             try:
                 drop = step(datagram)
             except Exception as error:  # noqa: BLE001 - as above
                 return self._failed(counters, name, error, datagram.now)
             finally:
-                counters.durations.observe(perf_counter() - started)
+                counters.durations.observe(self._timer() - started)
             if drop is not None:
                 counters.dropped += 1
                 return drop

@@ -85,7 +85,7 @@ class UdpService(Service):
         self.totals = self.table.declare("udp", section.name, section.cluster)
         resources = make_resources(appliance.configuration, appliance.rng)
         filters = build_filters(section.filters, appliance.configuration, resources)
-        self.chain = FilterChain(filters, None, self._filter_failed)
+        self.chain = FilterChain(filters, None, self._filter_failed, time.perf_counter)
         self.sessions: dict[tuple[Any, Backend], UdpSession] = {}
         self._affinity: dict[Any, UdpSession] = {}
         self._direct = not self.chain.reads and not section.balance_all

@@ -1,0 +1,1 @@
+"""Tests of the ping service and its codec."""
