@@ -39,11 +39,19 @@ class Running:
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that was free for TCP and UDP a moment ago; never the same twice."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as probe, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            port: int = probe.getsockname()[1]
+            with contextlib.suppress(OSError):
+                datagrams.bind(("127.0.0.1", port))
+                if port not in _given:
+                    _given.add(port)
+                    return port
 
 
 def wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -53,7 +61,7 @@ def wait_listening(port: int, process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(f"{process.args!r} does not listen on {port}")
+            raise RuntimeError(f"{process.args!r} does not listen on {port} (status {process.poll()})")
         time.sleep(0.05)
 
 

@@ -78,8 +78,8 @@ def ours(bench: Bench, backend: int, name: str, filters: str) -> Running:
 [admin]\nlisten = tcp:{admin}:interface=127.0.0.1
 [cluster c]\nbackends = 127.0.0.1:{backend} token=YWJj
 [udp u]\nlisten = udp:{port}:interface=127.0.0.1\ncluster = c\n{filters}
-[filter id]\nkind = capture\nsize = 3\nmetadata_key = token\n[filter router]\nkind = token_router\nmetadata_key =
-token\n""",
+[filter id]\nkind = capture\nsize = 3\nmetadata_key = token
+[filter router]\nkind = token_router\nmetadata_key = token\n""",
     )
     run_twistd = "from twisted.scripts.twistd import run; run()"
     process = bench.start(
@@ -127,10 +127,14 @@ def memory(report: Report) -> None:
         proxy = ours(bench, backend, "netappliance", "")
         before = proxy.rss_bytes()
         client = subprocess.Popen(
-            ["taskset", "-c", PEER_CORE, tool, "client", str(proxy.port), "10000", str(SIZE), "4", TOKEN],
+            ["taskset", "-c", PEER_CORE, tool, "client", str(proxy.port), "10000", str(SIZE), "6", TOKEN],
             stdout=subprocess.DEVNULL,
         )
-        time.sleep(3)
+        deadline = time.monotonic() + 20
+        while len(list(Path(f"/proc/{proxy.pid}/fd").iterdir())) < 10_000:
+            if time.monotonic() > deadline:
+                raise RuntimeError("not all of 10 000 sessions opened")
+            time.sleep(0.1)
         report.add(
             "udp MiB added by 10 000 sessions", proxy.name, (proxy.rss_bytes() - before) / 2**20, lower_is_better=True
         )

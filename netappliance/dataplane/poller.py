@@ -124,11 +124,6 @@ class Poller:
         else:
             sock.close()
 
-    def detach(self, fd: int) -> None:
-        """Stop watching a descriptor that stays open."""
-        if self._callbacks.pop(fd, None) is not None and self._epoll is not None:
-            self._epoll.unregister(fd)
-
     def later(self, callback: Callable[[], None]) -> None:
         """Call once on the next reactor turn: for the rest of work that exceeded its fairness budget."""
         self._later.append(callback)

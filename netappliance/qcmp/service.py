@@ -76,7 +76,7 @@ class QcmpService(Service):
         self._sockets.clear()
 
     def _reader(self, sock: SocketType) -> Callable[[int], None]:
-        def ready(mask: int) -> None:
+        def ready(_mask: int) -> None:
             for _ in range(self.BUDGET):
                 try:
                     data, ancillary, _flags, source = sock.recvmsg(2048, ANCILLARY_SIZE)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from netappliance.udp.filters.simple import Timestamp
+
 if TYPE_CHECKING:
     from netappliance.udp.service import UdpService
 
@@ -55,3 +57,19 @@ class UdpCollector(Collector):
             errors.add_metric(key, counters.errors)
             durations.add_metric(key, list(counters.durations.cumulative()), counters.durations.sum)
         yield from (seen, dropped, errors, durations)
+        yield from self._own_figures(listener)
+
+    def _own_figures(self, listener: str) -> Iterator[Metric]:
+        figures = CounterMetricFamily(
+            f"{_PREFIX}filter_figures", "What filters count of their own.", labels=["listener", "filter", "figure"]
+        )
+        ages = HistogramMetricFamily(
+            f"{_PREFIX}filter_age_secs", "Age of datagrams by their sender's clock.", labels=["listener", "filter"]
+        )
+        for name, made in self._service.filters:
+            own = getattr(made, "figures", dict)()
+            for figure, count in own.items():
+                figures.add_metric([listener, name, figure], count)
+            if isinstance(made, Timestamp):
+                ages.add_metric([listener, name], list(made.ages.cumulative()), made.ages.sum)
+        yield from (figures, ages)

@@ -66,11 +66,6 @@ class UdpListener:
             self._open = False
             self._service.poller.close(self.socket)
 
-    def mute(self) -> None:
-        """Receive no more, but stay open for the replies of live sessions."""
-        if self._open:
-            self._service.poller.detach(self.socket.fileno())
-
     def kernel_drops(self) -> int:
         """Datagrams that the kernel dropped because we were too slow."""
         return kernel_drops(self.socket) if self._open else 0

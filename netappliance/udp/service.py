@@ -85,6 +85,7 @@ class UdpService(Service):
         self.totals = self.table.declare("udp", section.name, section.cluster)
         resources = make_resources(appliance.configuration, appliance.rng)
         filters = build_filters(section.filters, appliance.configuration, resources)
+        self.filters = filters
         self.chain = FilterChain(filters, None, self._filter_failed, time.perf_counter)
         self.sessions: dict[tuple[Any, Backend], UdpSession] = {}
         self._affinity: dict[Any, UdpSession] = {}
@@ -93,6 +94,7 @@ class UdpService(Service):
         self.flows = self._affinity if self._direct else {}
         self._per_client: dict[str, int] = {}
         self._datagram = Datagram()
+        self._draining = False
         self.listeners = [UdpListener(self, endpoint) for endpoint in section.listen]
         appliance.datagram_sessions += section.max_sessions
 
@@ -109,10 +111,9 @@ class UdpService(Service):
             listener.start()
 
     def stopService(self) -> None:
-        """Take no new datagrams; the sockets stay for replies until the last session has ended."""
+        """Open no new sessions; the sockets stay for the live ones until the last has ended."""
         super().stopService()
-        for listener in self.listeners:
-            listener.mute()
+        self._draining = True
         self.table.when_empty(self._close_listeners)
 
     def _close_listeners(self) -> None:
@@ -201,6 +202,8 @@ class UdpService(Service):
         """Open a session, or count why not."""
         section = self.section
         host = listener.client[0]
+        if self._draining:
+            return self._refuse(Drop.DRAINING)
         if section.max_sessions_per_client and self._per_client.get(host, 0) >= section.max_sessions_per_client:
             return self._refuse(Drop.CLIENT_LIMIT)
         if len(self.sessions) >= section.max_sessions and not self._make_room():

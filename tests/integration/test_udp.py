@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -147,6 +149,25 @@ class SessionTests(UdpTestCase):
             self.assertEqual(client.recv(10), b"tick")
         self.assertEqual(proxy.metric("session_active"), 1)
 
+    def test_draining_keeps_live_sessions_both_ways_and_opens_no_new_ones(self) -> None:
+        """Until shutdown_grace; then they end with cause shutdown and status 0."""
+        echo = self.echo()
+        port = free_ports(1, socket.SOCK_DGRAM)[0]
+        proxy = self.proxy(
+            "[appliance]\naccess_log = access.log\nshutdown_grace = 2s\nmax_connections = 100\n"
+            f"[cluster c]\nbackends = 127.0.0.1:{echo.port}\n"
+            f"[udp front]\nlisten = udp:{port}:interface=127.0.0.1\ncluster = c\n"
+        )
+        old, new = self.client(port), self.client(port)
+        self.ask(old, b"x")
+        proxy.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: proxy.get("/ready")[0] == 503, "draining")
+        new.send(b"too late")
+        self.assertEqual(self.ask(old, b"still"), b"still")
+        self.assertEqual(proxy.metric("session_rejected_total", reason="draining"), 1)
+        self.assertEqual(proxy.process.wait(BUDGET_S), 0)
+        self.assertIn('"cause":"shutdown"', proxy.access_lines()[0])
+
     def test_limits_end_or_refuse_sessions(self) -> None:
         """responses, requests, max_lifetime, unanswered_timeout, max_sessions, max_sessions_per_client."""
         echo = self.echo()
@@ -256,9 +277,9 @@ class DatagramTests(UdpTestCase):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         count = min(10_000, (hard if hard > 0 else 1 << 20) - 2000)
         echo = self.echo()
-        keys = f"max_sessions = {count}\nreceive_buffer = 4MiB\nidle_timeout = 2s"
+        keys = f"max_sessions = {count}\nreceive_buffer = 4MiB\nidle_timeout = 5s"
         proxy, port = self.front(f"    127.0.0.1:{echo.port}", keys)
-        before = proxy.descriptors()
+        before, memory = proxy.descriptors(), proxy.rss_bytes()
         clients = []
         for _ in range(count):
             client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -272,7 +293,8 @@ class DatagramTests(UdpTestCase):
                 client.send(b"client %d" % number)
             for number, client in enumerate(batch, start):
                 self.assertEqual(client.recv(100), b"client %d" % number)
-        self.assertEqual(proxy.metric("session_total"), count)
+        self.assertEqual((proxy.metric("session_total"), proxy.metric("session_active")), (count, count))
+        self.assertLess(proxy.rss_bytes() - memory, 80 * 2**20)
         self.assertEqual(proxy.metric("session_rx_packets_total"), count)
         wait_for(lambda: proxy.metric("session_active") == 0, "the idle sweep")
         wait_for(lambda: proxy.descriptors() <= before, "the descriptors")
@@ -329,6 +351,7 @@ class FilterTests(UdpTestCase):
         proxy, port = self.front(f"    127.0.0.1:{echo.port}", "filters = id, out", more)
         client = self.client(port)
         self.assertEqual(self.ask(client, b"helloyes"), b"hello")
+        self.assertEqual(proxy.metric("filter_figures_total", filter="out", figure="matched"), 1)
         self.client(port).send(b"hellonay")
         wait_for(lambda: proxy.metric("session_packets_dropped_total", direction="write") == 1, "the drop")
 
@@ -363,6 +386,60 @@ class FilterTests(UdpTestCase):
         self.assertIn("idd is no filter that can be used; did you mean 'id'?", errors)
         self.assertIn("kind = concatenate needs bytes", errors)
         self.assertIn("size: strategy = suffix needs one above 0", errors)
+
+
+FLOOD = """
+import socket, struct, sys
+port, count = int(sys.argv[1]), int(sys.argv[2])
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+destination = socket.inet_aton("127.0.0.1")
+for number in range(count):
+    source = struct.pack("!I", 0x0A000001 + number * 7)
+    udp = struct.pack("!HHHH", 1024 + number % 60000, port, 8 + 5, 0) + b"flood"
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0, source, destination)
+    try:
+        raw.sendto(head + udp, ("127.0.0.1", 0))
+    except BlockingIOError:
+        pass
+"""
+
+
+class FloodTests(UdpTestCase):
+    """Forged sources, in a network namespace of its own."""
+
+    def test_fifty_thousand_forged_sources_are_bounded_and_cost_an_established_client_nothing(self) -> None:
+        """Memory and descriptors stay within the caps; the client's round trips go on."""
+        if os.geteuid() or shutil.which("unshare") is None or shutil.which("ip") is None:
+            self.skipTest("needs root, unshare and ip")
+        script = Path(__file__).with_name("flood_in_namespace.py")
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "FLOOD": FLOOD}
+        command = ["unshare", "--net", "sh", "-c", f"ip link set lo up && exec {sys.executable} {script}"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        numbers = json.loads(done.stdout.splitlines()[-1])
+        self.assertEqual(numbers["lost"], 0, numbers)
+        self.assertEqual(numbers["active"], 500, numbers)
+        self.assertGreater(numbers["refused"], 20_000, numbers)
+        self.assertLess(numbers["descriptors"], 600, numbers)
+        self.assertLess(numbers["grown_mib"], 20, numbers)
+
+
+class QuicTests(UdpTestCase):
+    """A protocol that notices every wrong datagram."""
+
+    def test_a_quic_client_and_server_move_ten_mebibytes(self) -> None:
+        """aioquic on both ends, bit for bit."""
+        try:
+            import aioquic  # noqa: F401
+        except ImportError:
+            self.skipTest("aioquic is not installed")
+        back = free_ports(1, socket.SOCK_DGRAM)[0]
+        _, port = self.front(f"    127.0.0.1:{back}", "receive_buffer = 4MiB")
+        script = Path(__file__).with_name("quic_transfer.py")
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, str(script), str(back), str(port), str(10 * 2**20)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100, check=False)
+        self.assertEqual((done.returncode, done.stdout.strip()), (0, "same"), done.stdout + done.stderr)
 
 
 class ProgramTests(UdpTestCase):

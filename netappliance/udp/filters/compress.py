@@ -97,6 +97,10 @@ class Compress(DatagramFilter):
         """Code."""
         return self._code(self._on_write, datagram)
 
+    def figures(self) -> dict[str, int]:
+        """Bytes that came out."""
+        return {"compressed_bytes": self.compressed_bytes, "decompressed_bytes": self.decompressed_bytes}
+
     def _code(self, how: str, datagram: Datagram) -> Drop | None:
         if how == "nothing":
             return None

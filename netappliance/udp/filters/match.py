@@ -71,6 +71,10 @@ class Match(DatagramFilter):
         drop: Drop | None = self._choose(self._on_write, datagram).write(datagram)
         return drop
 
+    def figures(self) -> dict[str, int]:
+        """Datagrams with and without a branch."""
+        return {"matched": self.matched, "fell_through": self.fell_through}
+
     def _choose(self, sides: Mapping[bytes, Any], datagram: Datagram) -> Any:
         value = datagram.metadata.get(self._key)
         chosen = sides.get(value) if isinstance(value, bytes) else None

@@ -118,6 +118,10 @@ class Timestamp(DatagramFilter):
         """Observe."""
         return self._observe(datagram)
 
+    def figures(self) -> dict[str, int]:
+        """Datagrams without a usable time."""
+        return {"ignored": self.ignored}
+
     def _observe(self, datagram: Datagram) -> Drop | None:
         value = datagram.metadata.get(self._key)
         if isinstance(value, bytes) and len(value) == 8:
