@@ -67,7 +67,7 @@ class UdpCollector(Collector):
             f"{_PREFIX}filter_age_secs", "Age of datagrams by their sender's clock.", labels=["listener", "filter"]
         )
         for name, made in self._service.filters:
-            own = getattr(made, "figures", dict)()
+            own: dict[str, int] = getattr(made, "figures", dict)()
             for figure, count in own.items():
                 figures.add_metric([listener, name, figure], count)
             if isinstance(made, Timestamp):
