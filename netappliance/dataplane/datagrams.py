@@ -9,6 +9,8 @@ from typing import Any
 
 #: getsockopt(SOL_SOCKET, SO_MEMINFO): nine 32-bit numbers, the last is the drops (include/uapi/linux/sock_diag.h)
 _SO_MEMINFO = 55
+#: include/uapi/asm-generic/socket.h
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 _MEMINFO = struct.Struct("9I")
 #: linux/in.h; not in Python's socket module before 3.14
 IP_PKTINFO = getattr(socket, "IP_PKTINFO", 8)
@@ -27,7 +29,7 @@ def listen_udp(host: str, port: int, *, receive_buffer: int = 0, send_buffer: in
     Bind a UDP socket; on a wildcard address it tells where each datagram was sent to.
 
     :param host: an IP address, or empty for all IPv4 addresses (``::`` takes IPv6 and IPv4).
-    :param receive_buffer: bytes for SO_RCVBUF, 0 = the kernel's default; the kernel cuts it to net.core.rmem_max.
+    :param receive_buffer: bytes, 0 = the kernel's default; without CAP_NET_ADMIN at most net.core.rmem_max.
     :raises OSError: as ``bind`` does.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -48,11 +50,16 @@ def listen_udp(host: str, port: int, *, receive_buffer: int = 0, send_buffer: in
 
 
 def set_buffers(sock: SocketType, receive_buffer: int, send_buffer: int) -> None:
-    """Set SO_RCVBUF and SO_SNDBUF, where they are not 0."""
-    if receive_buffer:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    if send_buffer:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+    """Set the kernel's buffers, where they are not 0; beyond net.core.[rw]mem_max with CAP_NET_ADMIN only."""
+    for size, forced, plain in (
+        (receive_buffer, _SO_RCVBUFFORCE, socket.SO_RCVBUF),
+        (send_buffer, _SO_SNDBUFFORCE, socket.SO_SNDBUF),
+    ):
+        if size:
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, forced, size)
+            except PermissionError:
+                sock.setsockopt(socket.SOL_SOCKET, plain, size)
 
 
 def connect_udp(family: int, address: Any) -> SocketType:

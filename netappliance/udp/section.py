@@ -80,8 +80,8 @@ class UdpSection:
         values.integer(1, 65507), "65507", unit="bytes", doc="Larger datagrams are dropped and counted, never cut."
     )
     receive_buffer: int = option(
-        values.size, "0", unit="bytes", doc="SO_RCVBUF of the listeners; 0 = the kernel's default."
+        values.size, "0", unit="bytes", doc="Kernel receive buffer of the listeners; 0 = its default."
     )
     send_buffer: int = option(
-        values.size, "0", unit="bytes", doc="SO_SNDBUF of the listeners; 0 = the kernel's default."
+        values.size, "0", unit="bytes", doc="Kernel send buffer of the listeners; 0 = its default."
     )
