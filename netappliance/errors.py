@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,3 +54,13 @@ class ConfigErrors(Exception):
 
 class StartError(Exception):
     """The appliance cannot start; the message says what it could not have, and why."""
+
+
+def cannot_listen(label: str, endpoint: str, error: OSError) -> StartError:
+    """
+    Say that an address cannot be had.
+
+    :param label: the section in its brackets. :param endpoint: as written in the file.
+    """
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return StartError(f"{label} listen: cannot listen on {endpoint}: {why}")

@@ -11,6 +11,7 @@ from netappliance.clusters.backend import Backend
 from netappliance.clusters.balancing import make_balancer
 from netappliance.clusters.section import BackendSection, ClusterSection
 from netappliance.sessions.histogram import Histogram
+from netappliance.sessions.session import Address
 
 _log = Logger()
 
@@ -132,6 +133,13 @@ class Cluster:
         weighty = [backend for backend in chosen if backend.weight]
         balancer = self._primary if primaries else self._backup
         return balancer.choose(tuple(weighty or chosen), key, now)
+
+    def client_key(self, client: Address) -> bytes:
+        """Return what hash policies hash for a client, by ``balance_key``; empty for policies that hash nothing."""
+        if not self.needs_key:
+            return b""
+        host, port = client
+        return f"{host}:{port}".encode() if self.section.balance_key == "client_address_port" else host.encode()
 
     def usable(self, now: float) -> tuple[Backend, ...]:
         """Return the backends that may be used now: primaries, else backups; the same tuple while nothing changes."""

@@ -6,7 +6,6 @@ descriptors.
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from netappliance.dataplane.accept_queue import AcceptQueue
 from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.sockets import OUT_OF_RESOURCES, accepted, listen_tcp, listen_unix, peer_address
 from netappliance.dataplane.timers import TimerWheel
-from netappliance.errors import StartError
+from netappliance.errors import cannot_listen
 from netappliance.sessions.admission import Admission
 from netappliance.sessions.session import Address
 from netappliance.sessions.table import ListenerTotals
@@ -103,8 +102,7 @@ class StreamListener:
                 self._sock = listen_tcp(endpoint.host, endpoint.port, backlog, reuse_port=options.reuse_port)
                 self.address = peer_address(self._sock.getsockname())
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise StartError(f"{self.label} listen: cannot listen on {endpoint.text}: {why}") from None
+            raise cannot_listen(self.label, endpoint.text, error) from None
 
     def start(self) -> None:
         """Begin to accept."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from socket import SocketType
@@ -14,7 +13,7 @@ from twisted.application.service import Service
 
 from netappliance.dataplane.datagrams import ANCILLARY_SIZE, listen_udp, reply_from
 from netappliance.dataplane.sockets import peer_address
-from netappliance.errors import StartError
+from netappliance.errors import cannot_listen
 from netappliance.qcmp.packet import PING_SIZE, Ping, QcmpError, Reply, decode
 from netappliance.udp.datagram import Datagram
 from netappliance.udp.filters.rate_limit import RateLimit, RateLimitSection
@@ -59,8 +58,7 @@ class QcmpService(Service):
             try:
                 self._sockets.append(listen_udp(endpoint.host, endpoint.port))
             except OSError as error:
-                why = os.strerror(error.errno) if error.errno else str(error)
-                raise StartError(f"[qcmp {self.name}] listen: cannot listen on {endpoint.text}: {why}") from None
+                raise cannot_listen(f"[qcmp {self.name}]", endpoint.text, error) from None
 
     def startService(self) -> None:
         """Answer."""

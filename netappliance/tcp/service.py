@@ -73,15 +73,6 @@ class TcpService(Service):
         for listener in self.listeners:
             listener.stop()
 
-    def balance_key(self, session: TcpSession) -> bytes:
-        """What hash policies hash for this session."""
-        if not self.cluster.needs_key:
-            return b""
-        host, port = session.client
-        if self.cluster.section.balance_key == "client_address_port":
-            return f"{host}:{port}".encode()
-        return host.encode()
-
     def parse_header(self, data: bytes) -> tuple[ProxyHeader, int] | None:
         """Parse the PROXY header at the start of ``data``: (header, its length), or None when more is needed."""
         return parse_header(data)

@@ -153,7 +153,7 @@ class TcpSession(Session):
         now = service.poller.now
         self.state = "connecting"
         while self._attempts < service.retries:
-            backend = service.cluster.choose(service.balance_key(self), now, self._tried or ())
+            backend = service.cluster.choose(service.cluster.client_key(self.client), now, self._tried or ())
             if backend is None:
                 if reason is NO_BACKEND and service.cluster.full(now):
                     reason = BACKENDS_FULL

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from netappliance.config.values import Endpoint
 from netappliance.dataplane.datagrams import ANCILLARY_SIZE, Ancillary, kernel_drops, listen_udp, reply_from
 from netappliance.dataplane.sockets import peer_address
-from netappliance.errors import StartError
+from netappliance.errors import cannot_listen
 from netappliance.sessions.session import Address
 
 if TYPE_CHECKING:
     from socket import SocketType
 
     from netappliance.udp.service import UdpService
+    from netappliance.udp.session import UdpSession
 
 
 class UdpListener:
     """
-    :ivar client, raw_client: who sent the datagram that is being handled. :ivar reply_ancillary: how to answer it.
+    :ivar affinity: kernel address of a client -> its first session here. :ivar client, raw_client: who sent the
+        datagram that is being handled. :ivar reply_ancillary: how to answer it.
     """
 
     #: datagrams in one turn
@@ -32,6 +33,9 @@ class UdpListener:
         self.raw_client: Any = None
         self.reply_ancillary: Ancillary = []
         self.socket: SocketType
+        self.affinity: dict[Any, UdpSession] = {}
+        # with filters every datagram must go through them, whatever session its client has
+        self._flows = self.affinity if service.direct else {}
         self._open = False
         self._service = service
         self._wildcard = endpoint.host in ("", "0.0.0.0", "::")  # noqa: S104 - compared
@@ -51,8 +55,7 @@ class UdpListener:
                 send_buffer=section.send_buffer,
             )
         except OSError as error:
-            why = os.strerror(error.errno) if error.errno else str(error)
-            raise StartError(f"[udp {section.name}] listen: cannot listen on {endpoint.text}: {why}") from None
+            raise cannot_listen(f"[udp {section.name}]", endpoint.text, error) from None
         self._open = True
         self.address = peer_address(self.socket.getsockname())
 
@@ -76,7 +79,7 @@ class UdpListener:
     def _bound(self, mask: int) -> None:
         """The fast path: all datagrams were sent to our one address."""
         service = self._service
-        receive, buffer, flows = self.socket.recvfrom_into, service.buffer, service.flows
+        receive, buffer, flows = self.socket.recvfrom_into, service.buffer, self._flows
         view, most = service.view, service.max_datagram_size
         for _ in range(self.BUDGET):
             try:

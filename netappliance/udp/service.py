@@ -62,9 +62,8 @@ class UdpService(Service):
     """
     Listens, runs the chain, keeps the sessions.
 
-    :ivar flows: kernel address -> session where nothing but the client decides where a datagram goes, else empty: the
-        fast path.
-    :ivar sessions: (kernel address, backend) -> session.
+    :ivar sessions: (listener, kernel address of the client, backend) -> session.
+    :ivar direct: nothing but the client decides where a datagram goes: no filter reads, and the cluster chooses one.
     """
 
     def __init__(self, section: UdpSection, appliance: Appliance) -> None:
@@ -87,11 +86,8 @@ class UdpService(Service):
         filters = build_filters(section.filters, appliance.configuration, resources)
         self.filters = filters
         self.chain = FilterChain(filters, None, self._filter_failed, time.perf_counter)
-        self.sessions: dict[tuple[Any, Backend], UdpSession] = {}
-        self._affinity: dict[Any, UdpSession] = {}
-        self._direct = not self.chain.reads and not section.balance_all
-        # with filters every datagram must go through them, whatever session its client has
-        self.flows = self._affinity if self._direct else {}
+        self.sessions: dict[tuple[UdpListener, Any, Backend], UdpSession] = {}
+        self.direct = not self.chain.reads and not section.balance_all
         self._per_client: dict[str, int] = {}
         self._datagram = Datagram()
         self._draining = False
@@ -140,12 +136,13 @@ class UdpService(Service):
         if size > self.max_datagram_size:
             self.drop("read", Drop.TOO_LARGE)
             return
-        if self._direct:
-            session = self.flows.get(listener.raw_client)
+        if self.direct:
+            session = listener.affinity.get(listener.raw_client)
             if session is None:
                 backend = self._choose(listener.client)
                 session = self._open(listener, backend) if backend is not None else None
             if session is not None:
+                session.reply_ancillary = listener.reply_ancillary
                 session.forward(self.view[:size])
             return
         datagram = self._datagram
@@ -169,7 +166,7 @@ class UdpService(Service):
                 destinations = datagram.backends
             else:
                 # a client that has a session stays with it: the cluster chooses once
-                known = self._affinity.get(listener.raw_client)
+                known = listener.affinity.get(listener.raw_client)
                 chosen = known.backend if known is not None else self._choose(listener.client)
                 destinations = () if chosen is None else (chosen,)
         elif not destinations:
@@ -179,19 +176,14 @@ class UdpService(Service):
             self.drop("read", Drop.TOO_LARGE)
             return
         for backend in destinations:
-            session = self.sessions.get((listener.raw_client, backend)) or self._open(listener, backend)
+            session = self.sessions.get((listener, listener.raw_client, backend)) or self._open(listener, backend)
             if session is not None:
                 session.metadata = metadata
+                session.reply_ancillary = listener.reply_ancillary
                 session.forward(payload)
 
     def _choose(self, client: Address) -> Backend | None:
-        cluster = self.cluster
-        key = b""
-        if cluster.needs_key:
-            host, port = client
-            by_port = cluster.section.balance_key == "client_address_port"
-            key = f"{host}:{port}".encode() if by_port else host.encode()
-        backend = cluster.choose(key, self.poller.now)
+        backend = self.cluster.choose(self.cluster.client_key(client), self.poller.now)
         if backend is None:
             self.drop("read", Drop.NO_BACKEND)
         return backend
@@ -220,8 +212,8 @@ class UdpService(Service):
             sock.close()
             return self._refuse(Drop.SOCKET_ERROR)
         self.cluster.connect_started(backend)
-        self.sessions[session.raw_client, backend] = session
-        self._affinity.setdefault(session.raw_client, session)
+        self.sessions[listener, session.raw_client, backend] = session
+        listener.affinity.setdefault(session.raw_client, session)
         self._per_client[host] = self._per_client.get(host, 0) + 1
         if self.table.open(session) is not None:
             session.close(POLICY)
@@ -246,9 +238,10 @@ class UdpService(Service):
 
     def forget(self, session: UdpSession) -> None:
         """A session ended."""
-        self.sessions.pop((session.raw_client, session.backend), None)
-        if self._affinity.get(session.raw_client) is session:
-            del self._affinity[session.raw_client]
+        listener = session.listening
+        self.sessions.pop((listener, session.raw_client, session.backend), None)
+        if listener.affinity.get(session.raw_client) is session:
+            del listener.affinity[session.raw_client]
         host = session.client[0]
         left = self._per_client.get(host, 0) - 1
         if left > 0:
@@ -283,9 +276,9 @@ class UdpService(Service):
             return
         try:
             if session.reply_ancillary:
-                session.listener_socket.sendmsg([payload], session.reply_ancillary, 0, session.raw_client)
+                session.listening.socket.sendmsg([payload], session.reply_ancillary, 0, session.raw_client)
             else:
-                session.listener_socket.sendto(payload, session.raw_client)
+                session.listening.socket.sendto(payload, session.raw_client)
         except BlockingIOError:
             self.drop("write", Drop.SEND_BUFFER_FULL)
         except OSError:

@@ -30,10 +30,10 @@ _BUSY = (errno.EAGAIN, errno.ENOBUFS)
 
 class UdpSession(Session):
     """
-    Created when the filter chain has chosen a backend; its key is (client, backend).
+    Created when the filter chain has chosen a backend; its key is (listener, client, backend).
 
-    :ivar raw_client: the client's address as the kernel wants it for ``sendto``. :ivar reply_ancillary: control
-        messages that make the
+    :ivar listening: where the client spoke to. :ivar raw_client: the client's address as the kernel wants it for
+        ``sendto``. :ivar reply_ancillary: control messages that make the
         reply leave from the address the client spoke to; empty on a listener bound to one address.
     :ivar metadata: what the read side of the chain left behind last.
     """
@@ -41,7 +41,7 @@ class UdpSession(Session):
     __slots__ = (
         "_closed",
         "_service",
-        "listener_socket",
+        "listening",
         "metadata",
         "raw_client",
         "recv_into",
@@ -64,7 +64,7 @@ class UdpSession(Session):
         self.metadata: dict[str, Any] = {}
         self.raw_client = listener.raw_client
         self.reply_ancillary: Ancillary = listener.reply_ancillary
-        self.listener_socket = listener.socket
+        self.listening = listener
         self.sock = sock
         self.send = sock.send
         self.recv_into = sock.recv_into

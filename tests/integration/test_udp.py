@@ -269,6 +269,27 @@ class DatagramTests(UdpTestCase):
             for host in hosts:
                 self.assertEqual(self.ask(self.client(port, host), b"who"), b"who", host)
 
+    def test_one_client_socket_may_speak_to_two_listeners(self) -> None:
+        """Each answer comes from the port that was asked."""
+        echo = self.echo()
+        first, second = free_ports(2, socket.SOCK_DGRAM)
+        listen = f"udp:{first}:interface=127.0.0.1, udp:{second}:interface=127.0.0.1"
+        more = "[filter tail]\nkind = concatenate\non_read = append\nbytes = IQ==\n"
+        for keys in ("", "filters = tail"):
+            proxy = self.proxy(
+                "[appliance]\naccess_log = none\nshutdown_grace = 0\nmax_connections = 100\n"
+                f"[cluster c]\nbackends = 127.0.0.1:{echo.port}\n"
+                f"[udp u]\nlisten = {listen}\ncluster = c\n{keys}\n{more}"
+            )
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(BUDGET_S)
+                for port in (first, second, first):
+                    client.sendto(b"hi", ("127.0.0.1", port))
+                    data, source = client.recvfrom(100)
+                    self.assertEqual((data[:2], source[1]), (b"hi", port))
+            self.assertEqual(proxy.metric("session_total"), 2)
+            self.assertEqual(proxy.stop(), 0)
+
     def test_ten_thousand_clients_hear_their_own_replies_only(self) -> None:
         """Each payload carries its client's number. (As many as the descriptors allow.)"""
         import resource
