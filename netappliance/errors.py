@@ -24,8 +24,12 @@ class ConfigProblem:
     line: int = 0
 
     def render(self, filename: str) -> str:
-        """Return ``file: [section] key: why (got ...; expected ...)`` in one line; control characters are escaped."""
-        place = f"{filename}:{self.line}:" if self.line else f"{filename}:"
+        """
+        Return ``file: [section] key: why (got ...; expected ...; line N)`` in one line, without what is not known.
+
+        Control characters are escaped.
+        """
+        place = f"{filename}:"
         if self.section:
             place += f" [{self.section}]"
         if self.key:
@@ -35,6 +39,8 @@ class ConfigProblem:
             details.append(f"got {_shorten(self.got)!r}")
         if self.expected:
             details.append(f"expected {self.expected}")
+        if self.line:
+            details.append(f"line {self.line}")
         text = f"{place} {self.why}" + (f" ({'; '.join(details)})" if details else "")
         return "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from tempfile import mkdtemp
@@ -63,17 +64,19 @@ class LoaderTests(SynchronousTestCase):
     def test_every_error_is_reported_at_once_with_line_section_and_key(self) -> None:
         """Ten slips of the finger, ten answers."""
         expected = (
-            ("p.ini:3: [appliance] max_connections: a bad value (got 'many'; expected a whole number from 1",),
-            ("p.ini:4: [appliance] acces_log: unknown key; did you mean 'access_log'?",),
-            ("p.ini:6: [cluster echo] backends: a bad value", "a port from 1 to 65535", "an id of its own"),
-            ("p.ini:7: [cluster echo] balance: a bad value (got 'maglef'", "did you mean 'maglev'?"),
-            ("p.ini:8: [tcp echo] cluster: the key is missing",),
-            ("p.ini:9: [tcp echo] listen: a bad value (got 'tls:9000'",),
-            ("p.ini:10: [tcp echo] proxy_protocol: a bad value", "none | expect | send_v1 | send_v2 | relay"),
-            ("p.ini:11: [tpc other] unknown section; did you mean 'tcp'?",),
+            ("p.ini: [appliance] max_connections: a bad value (got 'many'; expected a whole number from 1",),
+            ("p.ini: [appliance] acces_log: unknown key; did you mean 'access_log'?",),
+            ("p.ini: [cluster echo] backends: a bad value", "a port from 1 to 65535", "an id of its own"),
+            ("p.ini: [cluster echo] balance: a bad value (got 'maglef'", "did you mean 'maglev'?"),
+            ("p.ini: [tcp echo] cluster: the key is missing",),
+            ("p.ini: [tcp echo] listen: a bad value (got 'tls:9000'",),
+            ("p.ini: [tcp echo] proxy_protocol: a bad value", "none | expect | send_v1 | send_v2 | relay"),
+            ("p.ini: [tpc other] unknown section; did you mean 'tcp'?",),
         )
         lines = self.problems(BROKEN)
         self.assertEqual(len(lines), len(expected), lines)
+        numbers = [int(re.search(r"line (\d+)\)$", line)[1]) for line in lines]  # type: ignore[index]
+        self.assertEqual(numbers, [3, 4, 6, 7, 8, 9, 10, 11])
         for line, parts in zip(lines, expected, strict=True):
             for part in parts:
                 self.assertIn(part, line)
@@ -87,7 +90,7 @@ class LoaderTests(SynchronousTestCase):
         )
         self.assertEqual(len(lines), 3, lines)
         self.assertIn(
-            "[tcp echo] cluster: no such cluster; did you mean 'echo'? (got 'ecko'; expected echo, web)", lines[0]
+            "[tcp echo] cluster: no such cluster; did you mean 'echo'? (got 'ecko'; expected echo, web; line 11)", lines[0]
         )
         self.assertIn("[cluster web] balance_key: [tcp two] has no requests to take it from", lines[1])
         self.assertIn("[tcp two] listen: the address is used by [tcp echo] already (got 'tcp:9000'", lines[2])
@@ -121,8 +124,8 @@ class LoaderTests(SynchronousTestCase):
     def test_names_are_asked_for_where_they_belong(self) -> None:
         """[tcp] without one, [appliance] with one."""
         lines = self.problems("[tcp]\nlisten = tcp:1\n[appliance x]\n")
-        self.assertIn("[tcp] the section needs a name (expected [tcp NAME])", lines[0])
-        self.assertIn("[appliance x] the section has no name (expected [appliance])", lines[1])
+        self.assertIn("[tcp] the section needs a name (expected [tcp NAME]; line 1)", lines[0])
+        self.assertIn("[appliance x] the section has no name (expected [appliance]; line 3)", lines[1])
 
     @settings(deadline=None, max_examples=150)
     @given(st.text(alphabet=st.sampled_from("[]=;# \n\tabtcpluser0:.,-\\\"'é\x0b\x85"), max_size=200))
@@ -164,8 +167,8 @@ class FileTests(SynchronousTestCase):
         self.path.rmdir()
         for content, words in (
             (b"", "the file has no section"),
-            (b"[appliance]\n\0", "p.ini:2: a NUL byte"),
-            (b"[appliance]\n# \xff\n", "p.ini:2: byte 0xff is not UTF-8"),
+            (b"[appliance]\n\0", "p.ini: a NUL byte: this is no text file (line 2)"),
+            (b"[appliance]\n# \xff\n", "p.ini: byte 0xff is not UTF-8 (line 2)"),
             (b"[appliance]\nx = " + b"y" * 1024 * 1024, "the line has 1048580 characters"),
             (b"#" * (ini.MAX_FILE + 1), f"expected at most {ini.MAX_FILE}"),
             (b"[appliance]\n[appliance]\n", "the section is there already, in line 1"),
