@@ -26,7 +26,8 @@ without a unit (`512`, `64KiB`, `1MiB`), switches are `yes` or `no`. Listeners a
 colons inside an IPv6 address are written `\\:`.
 
 Unknown sections, keys, names and values are errors. All errors of a file are reported at once, each as
-`file: [section] key: why (got ...; expected ...; line N)`, and the process ends with status 1 before anything is touched.
+`file: [section] key: why (got ...; expected ...; line N)`, and the process ends with status 1 before anything is
+touched.
 `twistd proxy --check --config FILE` prints them, or the effective configuration with every default.
 """
 

@@ -90,7 +90,8 @@ class LoaderTests(SynchronousTestCase):
         )
         self.assertEqual(len(lines), 3, lines)
         self.assertIn(
-            "[tcp echo] cluster: no such cluster; did you mean 'echo'? (got 'ecko'; expected echo, web; line 11)", lines[0]
+            "[tcp echo] cluster: no such cluster; did you mean 'echo'? (got 'ecko'; expected echo, web; line 11)",
+            lines[0],
         )
         self.assertIn("[cluster web] balance_key: [tcp two] has no requests to take it from", lines[1])
         self.assertIn("[tcp two] listen: the address is used by [tcp echo] already (got 'tcp:9000'", lines[2])
