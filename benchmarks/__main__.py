@@ -23,7 +23,10 @@ def main() -> None:
     report = Report()
     for name, suite in SUITES.items():
         if options.only in (None, name):
-            suite(report, rounds=2 if options.quick else 5, seconds=2 if options.quick else 4)
+            try:
+                suite(report, rounds=2 if options.quick else 5, seconds=2 if options.quick else 4)
+            except RuntimeError as error:
+                report.note(f"{name} ended early: {error}")  # what was measured before is still worth its time
     print(report.text())
     print(f"saved: {report.save()}")
 

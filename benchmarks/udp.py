@@ -77,7 +77,7 @@ def ours(bench: Bench, backend: int, name: str, filters: str) -> Running:
         f"""[appliance]\naccess_log = none\nmax_connections = 100\naccept_queue_size = 10
 [admin]\nlisten = tcp:{admin}:interface=127.0.0.1
 [cluster c]\nbackends = 127.0.0.1:{backend} token=YWJj
-[udp u]\nlisten = udp:{port}:interface=127.0.0.1\ncluster = c\n{filters}
+[udp u]\nlisten = udp:{port}:interface=127.0.0.1\ncluster = c\nreceive_buffer = 4MiB\n{filters}
 [filter id]\nkind = capture\nsize = 3\nmetadata_key = token
 [filter router]\nkind = token_router\nmetadata_key = token\n""",
     )
