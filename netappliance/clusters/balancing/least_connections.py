@@ -5,28 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.balancing.round_robin import RoundRobin
 
 
 class LeastConnections:
-    """Looks at all; ties go in turn, so that an idle cluster is used evenly."""
+    """
+    Looks at all and compares active / weight; ties go in weighted turn.
+
+    Short sessions leave every backend idle most of the time: were ties not weighted, or were the coming connection
+    counted in, the heaviest would take them all.
+    """
 
     needs_key = False
 
     def __init__(self) -> None:
-        self._turn = 0
+        self._ties = RoundRobin()
 
     def set_members(self, members: Sequence[Backend]) -> None:
-        """Nothing to remember."""
+        """Turns start over."""
+        self._ties.set_members(members)
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
-        """Compare (active + 1) / weight."""
-        count = len(backends)
-        self._turn += 1
-        best = backends[self._turn % count]
-        best_load = (best.active + 1) / (best.weight or 1)
-        for offset in range(1, count):
-            backend = backends[(self._turn + offset) % count]
-            load = (backend.active + 1) / (backend.weight or 1)
-            if load < best_load:
-                best, best_load = backend, load
-        return best
+        """Take the least loaded, or the next in turn of several."""
+        best = backends[0]
+        active, weight = best.active, best.weight or 1
+        tied = [best]
+        for backend in backends[1:]:
+            # cross-multiplied: whole numbers tie exactly
+            mine, theirs = backend.active * weight, active * (backend.weight or 1)
+            if mine < theirs:
+                active, weight = backend.active, backend.weight or 1
+                tied = [backend]
+            elif mine == theirs:
+                tied.append(backend)
+        return tied[0] if len(tied) == 1 else self._ties.choose(tied, key, now)

@@ -9,9 +9,13 @@ from collections.abc import Sequence
 from netappliance.clusters.backend import LATENCY_DECAY_S, Backend
 from netappliance.clusters.balancing.power_of_two import two
 
+#: the first of the two, drawn by weight, stays unless it costs this many times the second: latencies never tie, and
+#: without a margin their noise would decide instead of the weights
+MARGIN = 2.0
+
 
 class PeakEwma:
-    """Cost = latency x (connections + 1) / weight; one without a measurement is cheap, so that it gets one."""
+    """Cost = latency x (1 + connections for its weight); one without a measurement is cheap, so that it gets one."""
 
     needs_key = False
 
@@ -22,12 +26,13 @@ class PeakEwma:
         """Nothing to remember."""
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
-        """Of two, the cheaper."""
+        """Of two, the first, unless the second is clearly cheaper."""
         first, second = two(self._rng, backends)
-        return second if self._cost(second, now) < self._cost(first, now) else first
+        mean = ((first.weight or 1) + (second.weight or 1)) / 2
+        return second if self._cost(second, mean, now) * MARGIN < self._cost(first, mean, now) else first
 
     @staticmethod
-    def _cost(backend: Backend, now: float) -> float:
+    def _cost(backend: Backend, mean: float, now: float) -> float:
         # an old measurement fades, or a backend that was slow once would never be tried again
         faded = backend.latency_s * math.exp(-max(0.0, now - backend.latency_at) / LATENCY_DECAY_S)
-        return (faded + 1e-6) * (backend.active + 1) / (backend.weight or 1)
+        return (faded + 1e-6) * (1.0 + backend.active * mean / (backend.weight or 1))

@@ -29,8 +29,8 @@ class PowerOfTwo:
         """Nothing to remember."""
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
-        """Of two, the one with fewer connections for its weight."""
+        """Of two, the one with fewer connections for its weight; the first, which was drawn by weight, when equal."""
         first, second = two(self._rng, backends)
-        if (second.active + 1) * (first.weight or 1) < (first.active + 1) * (second.weight or 1):
+        if second.active * (first.weight or 1) < first.active * (second.weight or 1):
             return second
         return first
