@@ -114,8 +114,11 @@ class Cluster:
             self._recheck(now)
         usable, backups = self._usable, self._usable_backups
         if tried:
-            usable = tuple(backend for backend in usable if backend not in tried)
-            backups = tuple(backend for backend in backups if backend not in tried)
+            fresh = tuple(backend for backend in usable if backend not in tried)
+            fresh_backups = tuple(backend for backend in backups if backend not in tried)
+            # a usable one again, when all usable were tried: that is no failing open
+            if fresh or fresh_backups:
+                usable, backups = fresh, fresh_backups
         if usable:
             return self._primary.choose(usable, key, now)
         if backups:

@@ -60,11 +60,18 @@ def _identifier(text: str) -> str:
     return text
 
 
+def _token(text: str) -> bytes:
+    token = values.base64_bytes(text)
+    if not token:
+        raise ValueError("base64 of at least one byte")
+    return token
+
+
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     "id": _identifier,
     "weight": values.integer(0, 65535),
     "backup": values.boolean,
-    "token": values.base64_bytes,
+    "token": _token,
     "max_connections": values.integer(0, 10_000_000),
     "locality": values.text,
 }

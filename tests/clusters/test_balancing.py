@@ -185,8 +185,17 @@ class BackendLineTests(SynchronousTestCase):
             ("127.0.0.1:80 weight=-1", "a whole number"),
             ("127.0.0.1:80 backup=true", "yes or no in backup="),
             ("127.0.0.1:80 token=%%", "base64 in token="),
+            ("127.0.0.1:80 token=", "at least one byte in token="),
             ("127.0.0.1:80 weight=1 weight=2", "weight= only once"),
             ("127.0.0.1:80 wight=1", "did you mean 'weight'?"),
         ):
             error = self.assertRaises(ValueError, backend_lines, line)
             self.assertIn(words, str(error), line)
+
+    def test_all_bad_lines_are_told_at_once(self) -> None:
+        """An operator mends a file in one go."""
+        error = self.assertRaises(
+            ValueError, backend_lines, "nowhere\n1.1.1.1:1 id=a\n1.1.1.1:2 wight=1\n1.1.1.1:3 id=a"
+        )
+        for words in ("'nowhere'", "'weight'", "an id of its own for '1.1.1.1:3 id=a'"):
+            self.assertIn(words, str(error))

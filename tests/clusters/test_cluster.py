@@ -75,6 +75,7 @@ class ClusterTests(SynchronousTestCase):
         self.assertIs(cluster.choose(b"", 0.0, [a, b]), z)
         lone = self.make("1.1.1.1:1 id=a")
         self.assertIs(lone.choose(b"", 0.0, lone.backends), lone.backends[0])
+        self.assertEqual(lone.fail_open_total, 0)
 
     def test_full_backends_are_left_out_and_come_back(self) -> None:
         """max_connections; a cluster that is full all over says so."""
@@ -134,6 +135,75 @@ class ClusterTests(SynchronousTestCase):
         cluster.connect_started(backend)
         cluster.connect_succeeded(backend, 0.002, 1000.0)
         self.assertEqual((backend.up, cluster.connect_secs.count), (True, 1))
+
+
+def eligible(backend: Backend, now: float) -> bool:
+    """The rule in plain words, without the cluster's memory of it."""
+    rested = now >= backend.backoff.until
+    return backend.healthy and rested and not (backend.draining or backend.full)
+
+
+LAYOUTS = (
+    "1.1.1.1:1 id=a max_connections=2\n1.1.1.1:2 id=b weight=0\n1.1.1.1:3 id=c backup=yes max_connections=1",
+    "1.1.1.1:1 id=a weight=7\n1.1.1.1:2 id=b max_connections=1\n1.1.1.1:4 id=d",
+    "1.1.1.1:1 id=a backup=yes\n1.1.1.1:3 id=c weight=3",
+    "",
+)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["connect", "fail", "release", "check", "update", "wait"]), st.integers(0, 9)),
+    max_size=60,
+)
+
+
+class ChoiceProperties(SynchronousTestCase):
+    """Whatever happens to a cluster, a choice follows the rule as if looked up afresh."""
+
+    @settings(deadline=None, max_examples=150)
+    @given(st.sampled_from(["round_robin", "least_connections", "power_of_two", "peak_ewma", "rendezvous"]), STEPS)
+    def test_every_choice_follows_the_rule(self, balance: str, steps: list[tuple[str, int]]) -> None:
+        """Never full or draining; backups and failing open only when they must; nothing is left active at the end."""
+        cluster = Cluster(section(LAYOUTS[0], balance=balance), random.Random(1))
+        held: list[Backend] = []
+        now = 1.0
+        for step, number in steps:
+            if step == "wait":
+                now += number / 2
+            elif step == "update":
+                cluster.update(section(LAYOUTS[number % len(LAYOUTS)], balance=balance))
+            elif step == "check" and cluster.backends:
+                cluster.set_health(cluster.backends[number % len(cluster.backends)], number > 4)
+            elif step == "release" and held:
+                cluster.released(held.pop(number % len(held)))
+            elif step in ("connect", "fail"):
+                backend = self.checked_choice(cluster, now)
+                if backend is None:
+                    continue
+                cluster.connect_started(backend)
+                if step == "connect":
+                    cluster.connect_succeeded(backend, 0.001 * number, now)
+                    held.append(backend)
+                else:
+                    cluster.connect_failed(backend, now, blame=number > 2)
+        for backend in held:
+            cluster.released(backend)
+        self.assertEqual([backend.active for backend in cluster.backends], [0] * len(cluster.backends))
+        self.assertFalse([backend for backend in cluster.backends if backend.draining])
+
+    def checked_choice(self, cluster: Cluster, now: float) -> Backend | None:
+        """Choose, and hold the choice against the rule."""
+        opened = cluster.fail_open_total
+        can = [backend for backend in cluster.backends if eligible(backend, now)]
+        chosen = cluster.choose(b"key", now)
+        if chosen is None:
+            self.assertTrue(all(backend.full or backend.draining for backend in cluster.backends))
+            return None
+        self.assertFalse(chosen.full or chosen.draining)
+        self.assertEqual(cluster.fail_open_total - opened, 0 if can else 1)
+        if can:
+            tier = [backend for backend in can if not backend.backup] or can
+            weighty = [backend for backend in tier if backend.weight] or tier
+            self.assertIn(chosen, weighty)
+        return chosen
 
 
 class BackoffTests(SynchronousTestCase):
