@@ -16,6 +16,9 @@ from netappliance.clusters.cluster import Cluster
 
 _log = Logger()
 
+#: seconds after which a question without any answer is asked again; name services give up sooner
+GIVE_UP_S = 120.0
+
 
 @implementer(IResolutionReceiver)
 class _Resolution:
@@ -27,6 +30,8 @@ class _Resolution:
         self._host = host
         self._port = port
         self._found: list[tuple[int, tuple[str, int]]] = []
+        #: seconds that it is out, counted in rounds: the reactor's clock may leap
+        self.age_s = 0.0
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         """Called by Twisted."""
@@ -40,7 +45,8 @@ class _Resolution:
 
     def resolutionComplete(self) -> None:
         """Called by Twisted at the end; no address at all is a failure."""
-        self._resolver.resolved(self._cluster, self._host, self._port, self._found)
+        if self._resolver.finished(self, (self._cluster.name, self._host, self._port)):
+            self._resolver.resolved(self._cluster, self._host, self._port, self._found)
 
 
 class ResolverService(Service):
@@ -48,7 +54,8 @@ class ResolverService(Service):
     Resolves the names of all clusters at start and every ``resolve_interval``.
 
     An answer without addresses is a failure: counted by the cluster, logged once until the next success, and the last
-    good addresses stay.
+    good addresses stay. A name whose answer is still out is not asked for again, so that a hanging name service piles
+    up nothing.
     """
 
     name = "resolver"
@@ -58,6 +65,8 @@ class ResolverService(Service):
         self._reactor = reactor
         self._calls: dict[str, Any] = {}
         self._failing: set[tuple[str, str]] = set()
+        #: the one question that is out for each (cluster, host, port)
+        self._asked: dict[tuple[str, str, int], _Resolution] = {}
 
     def startService(self) -> None:
         """Begin; names are asked for at once."""
@@ -72,6 +81,14 @@ class ResolverService(Service):
             if call.active():
                 call.cancel()
         self._calls.clear()
+        self._asked.clear()
+
+    def finished(self, resolution: _Resolution, place: tuple[str, str, int]) -> bool:
+        """Book an answer; False for one that comes after its question was given up, or after a stop."""
+        if self._asked.get(place) is not resolution:
+            return False
+        del self._asked[place]
+        return True
 
     def _resolve(self, name: str) -> None:
         cluster = self.clusters[name]
@@ -80,7 +97,13 @@ class ResolverService(Service):
             return
         self._calls[name] = self._reactor.callLater(cluster.section.resolve_interval_s, self._resolve, name)
         for host, port in hosts:
-            receiver = _Resolution(self, cluster, host, port)
+            place = (name, host, port)
+            under_way = self._asked.get(place)
+            if under_way is not None:
+                under_way.age_s += cluster.section.resolve_interval_s
+                if under_way.age_s < GIVE_UP_S:
+                    continue
+            receiver = self._asked[place] = _Resolution(self, cluster, host, port)
             self._reactor.nameResolver.resolveHostName(receiver, host, port, [IPv4Address, IPv6Address])
 
     def resolved(self, cluster: Cluster, host: str, port: int, found: Iterable[tuple[int, tuple[str, int]]]) -> None:

@@ -7,15 +7,21 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from netappliance import plugins
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.balancing import balancer_names, make_balancer
 from netappliance.clusters.balancing.policy import Policy
-from netappliance.clusters.section import BackendSection, backend_lines
+from netappliance.clusters.cluster import Cluster
+from netappliance.clusters.section import BackendSection, ClusterSection, backend_lines
+from netappliance.config.loader import load
+from netappliance.errors import ConfigErrors
 from netappliance.interfaces import IBalancer
+from netappliance.registry import section_kinds
 
 KEYS = [f"192.0.2.{number % 256}:{number}".encode() for number in range(6000)]
 
@@ -161,6 +167,56 @@ class PolicyTests(SynchronousTestCase):
         self.assertNotIn("b0", {made.choose(members, b"", 0.0).id for _ in range(50)})
         members[1].observe_latency(0.5, 300.0)
         self.assertIn("b0", {made.choose(members, b"", 300.0).id for _ in range(50)})
+
+
+THIRD_PARTY_MODULE = "third_party_balancer"
+THIRD_PARTY = """
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+from netappliance.interfaces import IBalancer, IBalancerFactory
+
+@implementer(IBalancer)
+class Last:
+    needs_key = False
+    def set_members(self, members):
+        pass
+    def choose(self, backends, key, now):
+        return backends[-1]
+
+@implementer(IPlugin, IBalancerFactory)
+class Factory:
+    name = "last"
+    def make(self, rng):
+        return Last()
+
+last = Factory()
+"""
+
+
+class ThirdPartyTests(SynchronousTestCase):
+    """A policy of another distribution."""
+
+    def test_a_plugin_is_selected_by_its_name(self) -> None:
+        """And its choice is the cluster's, among the usable."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        module = f"{THIRD_PARTY_MODULE}.py"
+        (folder / module).write_text(THIRD_PARTY)
+        self.patch(plugins, "__path__", [*plugins.__path__, str(folder)])
+        self.addCleanup(sys.modules.pop, f"{plugins.__name__}.{THIRD_PARTY_MODULE}", None)
+        self.addCleanup(lambda: plugins.__dict__.pop(THIRD_PARTY_MODULE, None))
+        self.assertEqual(balancer_names()[-1], "last")
+        lines = "1.1.1.1:1 id=a\n1.1.1.1:2 id=b"
+        cluster = Cluster(ClusterSection(name="c", backends=backend_lines(lines), balance="last"), random.Random(1))
+        first, second = cluster.backends
+        self.assertIs(cluster.choose(b"", 0.0), second)
+        self.assertIs(cluster.choose(b"", 0.0, [second]), first)
+
+    def test_an_unknown_policy_is_refused_with_the_nearest_name(self) -> None:
+        """At configuration, not at the first connection."""
+        text = "[cluster c]\nbackends = 1.1.1.1:1\nbalance = round_robbin\n"
+        errors = self.assertRaises(ConfigErrors, load, text, "x.ini", section_kinds())
+        self.assertIn("did you mean 'round_robin'", str(errors))
 
 
 EXPECTED = """\

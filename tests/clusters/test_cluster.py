@@ -236,10 +236,15 @@ class FakeResolver:
     def __init__(self) -> None:
         self.answers: dict[str, list[Any]] = {}
         self.asked: list[str] = []
+        self.hangs = False
+        self.waiting: list[Any] = []
 
     def resolveHostName(self, receiver: Any, hostName: str, portNumber: int = 0, addressTypes: Any = None) -> Any:
         """Answer at once."""
         self.asked.append(hostName)
+        if self.hangs:
+            self.waiting.append(receiver)
+            return receiver
         for address in self.answers.get(hostName, []):
             receiver.addressResolved(address)
         receiver.resolutionComplete()
@@ -294,3 +299,21 @@ class ResolverTests(SynchronousTestCase):
         self.service.stopService()
         self.service.resolved(self.cluster, "app.test", 80, [(socket.AF_INET, ("9.9.9.9", 80))])
         self.assertEqual(self.found(), ["a"])
+
+    def test_a_hanging_name_service_gets_one_question_at_a_time(self) -> None:
+        """It is asked again when it has answered, or after two minutes; an answer that late counts for nothing."""
+        self.resolver.hangs = True
+        self.service.startService()
+        self.clock.pump([30.0] * 3)
+        self.assertEqual(self.resolver.asked, ["app.test"])
+        self.clock.advance(30)
+        self.assertEqual(self.resolver.asked, ["app.test"] * 2)
+        given_up, current = self.resolver.waiting
+        given_up.addressResolved(IPv4Address("TCP", "8.8.8.8", 80))
+        given_up.resolutionComplete()
+        self.assertEqual(self.found(), ["a"])
+        current.addressResolved(IPv4Address("TCP", "2.2.2.2", 80))
+        current.resolutionComplete()
+        self.assertEqual(self.found(), ["app@2.2.2.2", "a"])
+        self.clock.advance(30)
+        self.assertEqual(self.resolver.asked, ["app.test"] * 3)
