@@ -166,6 +166,7 @@ class ChoiceProperties(SynchronousTestCase):
         held: list[Backend] = []
         now = 1.0
         for step, number in steps:
+            self.check_memory(cluster, now)
             if step == "wait":
                 now += number / 2
             elif step == "update":
@@ -188,6 +189,13 @@ class ChoiceProperties(SynchronousTestCase):
             cluster.released(backend)
         self.assertEqual([backend.active for backend in cluster.backends], [0] * len(cluster.backends))
         self.assertFalse([backend for backend in cluster.backends if backend.draining])
+
+    def check_memory(self, cluster: Cluster, now: float) -> None:
+        """The remembered set is the one that a fresh look gives; failing open would hide a stale one."""
+        can = [backend for backend in cluster.backends if eligible(backend, now)]
+        tier = [backend for backend in can if not backend.backup] or can
+        weighty = [backend for backend in tier if backend.weight] or tier
+        self.assertEqual(list(cluster.usable(now)), weighty)
 
     def checked_choice(self, cluster: Cluster, now: float) -> Backend | None:
         """Choose, and hold the choice against the rule."""
