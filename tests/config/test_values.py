@@ -102,7 +102,9 @@ class EndpointTests(SynchronousTestCase):
         st.sampled_from(TOTAL),
         st.one_of(
             st.text(max_size=60),
-            st.from_regex(re.compile(r"(tcp6?|unix|udp|ssl)(:[\\=:/.,0-9a-z]{0,12}){0,3}(:(interface|mode|port)=?.?)?")),
+            st.from_regex(
+                re.compile(r"(tcp6?|unix|udp|ssl)(:[\\=:/.,0-9a-z]{0,12}){0,3}(:(interface|mode|port)=?.?)?")
+            ),
         ),
     )
     def test_converters_raise_nothing_but_value_errors(self, convert: Callable[[str], Any], text: str) -> None:
