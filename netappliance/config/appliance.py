@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import implementer
 
 from netappliance.config import values
-from netappliance.config.schema import option
+from netappliance.config.schema import option, suggestion
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import ISectionKind
 
@@ -90,10 +90,11 @@ class ApplianceKind:
     def check(self, section: Any, configuration: Configuration) -> Iterable[ConfigProblem]:
         """The observers must be installed."""
         from netappliance.interfaces import IConnectionObserver
-        from netappliance.registry import find
+        from netappliance.registry import find, names
 
         for name in section.observers:
             try:
                 find(IConnectionObserver, name)
             except ValueError as error:
-                yield ConfigProblem("appliance", "observers", "unknown observer", name, str(error))
+                why = f"unknown observer{suggestion(name, names(IConnectionObserver))}"
+                yield ConfigProblem("appliance", "observers", why, name, str(error))

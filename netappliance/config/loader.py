@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from netappliance.config import ini
 from netappliance.config.ini import RawSection
-from netappliance.config.schema import effective_options, parse_section, suggestion
+from netappliance.config.schema import effective_options, options_of, parse_section, suggestion
 from netappliance.config.values import Endpoint
 from netappliance.errors import ConfigErrors, ConfigProblem
 
@@ -54,12 +54,16 @@ class Configuration:
         for title, options in self._effective:
             out.append(f"[{title}]")
             for key, value in options:
-                lines = value.split("\n")
-                if len(lines) == 1:
-                    out.append(f"{key} = {value}".rstrip())
-                else:
+                first, *more = value.split("\n")
+                # after white space these two would begin a comment
+                if first.startswith((";", "#")):
+                    out.append(f"{key} ={first}")
+                elif more:
                     out.append(f"{key} =")
-                    out.extend(f"    {line}" for line in lines)
+                    more.insert(0, first)
+                else:
+                    out.append(f"{key} = {first}".rstrip())
+                out.extend(f"    {line}" for line in more)
             out.append("")
         return "\n".join(out)
 
@@ -155,12 +159,13 @@ def _schema(raw: RawSection, kinds: Kinds, problems: list[ConfigProblem]) -> typ
 
 
 def endpoints_of(section: Any) -> Iterator[tuple[str, Endpoint]]:
-    """Yield (field name, endpoint) of every endpoint that a section listens on."""
+    """Yield (key, endpoint) of every endpoint that a section listens on."""
+    keys = {option.field: option.key for option in options_of(type(section))}
     for item in dataclasses.fields(section):
         value = getattr(section, item.name)
         for endpoint in value if isinstance(value, tuple) else (value,):
             if isinstance(endpoint, Endpoint):
-                yield item.name, endpoint
+                yield keys.get(item.name, item.name), endpoint
 
 
 def _duplicate_addresses(configuration: Configuration) -> Iterator[ConfigProblem]:

@@ -192,6 +192,8 @@ class Endpoint:
         return "::" in (mine, theirs) or ("0.0.0.0" in (mine, theirs) and ":" not in mine + theirs)  # noqa: S104
 
 
+#: the names of a description's options; an escaped colon begins none
+_OPTION = re.compile(r"(?<!\\):(\w+)=", re.ASCII)
 _STREAM_OPTIONS = {"tcp": {"interface", "backlog"}, "tcp6": {"interface", "backlog"}, "unix": {"mode", "backlog"}}
 
 
@@ -212,8 +214,16 @@ def _port(value: str) -> int:
 def _split(value: str) -> tuple[str, list[str], dict[str, str]]:
     try:
         (scheme, *positional), options = parse_description(value)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, RuntimeError):
+        # RuntimeError: Twisted's tokenizer meets the end of the text after a backslash
         raise ValueError("an endpoint such as tcp:9000:interface=127.0.0.1") from None
+    given = _OPTION.findall(value)
+    for name in given:
+        if given.count(name) > 1:
+            raise ValueError(f"{name}= once")
+        # an empty interface= would listen on every address, which nobody means who writes the key
+        if not options.get(name):
+            raise ValueError(f"a value after {name}=; colons inside an IPv6 address are written \\:")
     return scheme, positional, dict(options)
 
 
@@ -238,6 +248,8 @@ def stream_endpoint(value: str) -> Endpoint:
         raise ValueError(f"{scheme}:PORT[:interface=ADDRESS]; colons inside an IPv6 address are written \\:")
     default = "::" if scheme == "tcp6" else ""
     host = _address(options["interface"]) if options.get("interface") else default
+    if scheme == "tcp6" and ":" not in host:
+        raise ValueError(f"an IPv6 address in the interface= of tcp6:, not {host!r}")
     return Endpoint("tcp", host, _port(options.get("port") or positional[0]), "", options, value)
 
 

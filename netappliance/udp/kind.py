@@ -33,6 +33,7 @@ class UdpKind:
 
     def check(self, section: UdpSection, configuration: Configuration) -> Iterator[ConfigProblem]:
         """The cluster must be there and reachable by UDP, and every filter must be one."""
+        from netappliance.udp.filters import filter_names
         from netappliance.udp.service import build_filters, make_resources
 
         title = f"udp {section.name}"
@@ -48,7 +49,7 @@ class UdpKind:
             try:
                 build_filters([name], configuration, resources)
             except ValueError as error:
-                known = [each.name for each in configuration.sections("filter")]
+                known = [each.name for each in configuration.sections("filter")] + filter_names()
                 near = suggestion(name, known) if name not in known else ""
                 yield ConfigProblem(title, "filters", f"{name} is no filter that can be used{near}", None, str(error))
 
@@ -73,7 +74,7 @@ class FilterKind:
 
     def schema_for(self, raw: RawSection) -> type | ConfigProblem:
         """Choose the schema by the section's ``kind``."""
-        from netappliance.udp.filters import filter_kind
+        from netappliance.udp.filters import filter_kind, filter_names
 
         given = raw.options.get("kind")
         if given is None:
@@ -81,7 +82,8 @@ class FilterKind:
         try:
             schema: type = filter_kind(given.text).schema
         except ValueError as error:
-            return ConfigProblem(raw.title, "kind", "unknown filter", given.text, str(error), given.line)
+            why = f"unknown filter{suggestion(given.text, filter_names())}"
+            return ConfigProblem(raw.title, "kind", why, given.text, str(error), given.line)
         return schema
 
     def variants(self) -> Iterator[tuple[str, type]]:

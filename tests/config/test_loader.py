@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -11,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.config import ini
+from netappliance.config import ini, values
 from netappliance.config.loader import Configuration, load, read
+from netappliance.config.schema import option
 from netappliance.errors import ConfigErrors
-from netappliance.registry import section_kinds
+from netappliance.registry import Kinds, section_kinds
 
 GOOD = """
 [cluster echo]
@@ -41,6 +43,25 @@ listen = tls:9000
 proxy_protocol = send
 [tpc other]
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotesSection:
+    """A section that takes any lines."""
+
+    lines: tuple[str, ...] = option(values.lines, doc="Anything.")
+
+
+class NotesKind:
+    """Its kind."""
+
+    kind = "notes"
+    named = False
+    schema = NotesSection
+
+    def check(self, section: NotesSection, configuration: Configuration) -> tuple[()]:
+        """Nothing to check."""
+        return ()
 
 
 class LoaderTests(SynchronousTestCase):
@@ -121,6 +142,22 @@ class LoaderTests(SynchronousTestCase):
         again = load(configuration.text(), "p.ini", section_kinds())
         self.assertEqual(again.parsed, configuration.parsed)
         self.assertEqual(again.text(), configuration.text())
+
+    def test_values_that_begin_like_comments_survive_printing(self) -> None:
+        """Without white space before it ``;`` or ``#`` is a character, in the printed file too."""
+        for value in (";x", "#x", "a;b"):
+            first = load(f"[appliance]\naccess_log ={value}\n", "p.ini", section_kinds())
+            again = load(first.text(), "p.ini", section_kinds())
+            self.assertEqual((first.appliance.access_log, again.appliance.access_log), (value, value))
+
+    @settings(deadline=None, max_examples=150)
+    @given(st.lists(st.text(alphabet=";# =[]a,\\", max_size=6), min_size=1, max_size=4))
+    def test_whatever_the_text_of_a_value_printing_keeps_it(self, lines: list[str]) -> None:
+        """For every option of every file that is accepted."""
+        kinds = Kinds([*section_kinds().values(), NotesKind()])
+        text = "[notes]\nlines =" + "\n    ".join(lines) + "\n"
+        first = load(text, "p.ini", kinds)
+        self.assertEqual(load(first.text(), "p.ini", kinds).parsed, first.parsed)
 
     def test_names_are_asked_for_where_they_belong(self) -> None:
         """[tcp] without one, [appliance] with one."""

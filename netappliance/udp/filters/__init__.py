@@ -104,8 +104,12 @@ def filter_kind(name: str) -> Any:
     try:
         return find(IDatagramFilterKind, name)
     except ValueError:
-        known = [kind.name for kind in BUILTIN] + names(IDatagramFilterKind)
-        raise ValueError(" | ".join(known)) from None
+        raise ValueError(" | ".join(filter_names())) from None
+
+
+def filter_names() -> list[str]:
+    """Return the names of all filters, ours first."""
+    return [kind.name for kind in BUILTIN] + names(IDatagramFilterKind)
 
 
 def kinds() -> Iterator[tuple[str, type]]:
