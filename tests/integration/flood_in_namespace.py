@@ -16,7 +16,7 @@ from tests.integration.test_udp import Echo
 def main() -> None:
     """Print one line of JSON with what was seen."""
     echo = Echo()
-    port = free_ports(1, socket.SOCK_DGRAM)[0]
+    port = free_ports(1)[0]
     proxy = Proxy(
         "[appliance]\naccess_log = none\nshutdown_grace = 0\nmax_connections = 50\naccept_queue_size = 10\n"
         f"[cluster c]\nbackends = 127.0.0.1:{echo.port}\n"

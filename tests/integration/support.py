@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import signal
@@ -25,16 +26,28 @@ RUN = "from twisted.scripts.twistd import run; run()"
 BUDGET_S = 20.0
 
 
-def free_ports(count: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> list[int]:
-    """Ports of 127.0.0.1 that were free a moment ago."""
-    probes = []
-    for _ in range(count):
-        probe = socket.socket(socket.AF_INET, kind)
-        probe.bind(("127.0.0.1", 0))
-        probes.append(probe)
-    ports = [int(probe.getsockname()[1]) for probe in probes]
-    for probe in probes:
-        probe.close()
+_given: set[int] = set()
+
+
+def free_ports(count: int) -> list[int]:
+    """
+    Ports of 127.0.0.1 that were free a moment ago, for TCP and UDP alike, never the same twice.
+
+    They are taken below the kernel's ephemeral range, out of which tests open thousands of client sockets.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(15000, 32000)
+        try:
+            with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                stream.bind(("127.0.0.1", port))
+                datagrams.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        if port not in _given:
+            _given.add(port)
+            ports.append(port)
     return ports
 
 

@@ -63,7 +63,7 @@ class UdpTestCase(ProxyTestCase):
 
     def front(self, backends: str, keys: str = "", more: str = "", interface: str = "127.0.0.1") -> tuple[Proxy, int]:
         """A proxy; ``backends`` are lines of the cluster."""
-        port = free_ports(1, socket.SOCK_DGRAM)[0]
+        port = free_ports(1)[0]
         on = f":interface={interface}" if interface else ""
         config = (
             "[appliance]\naccess_log = access.log\nshutdown_grace = 200ms\nmax_connections = 100\n"
@@ -152,7 +152,7 @@ class SessionTests(UdpTestCase):
     def test_draining_keeps_live_sessions_both_ways_and_opens_no_new_ones(self) -> None:
         """Until shutdown_grace; then they end with cause shutdown and status 0."""
         echo = self.echo()
-        port = free_ports(1, socket.SOCK_DGRAM)[0]
+        port = free_ports(1)[0]
         proxy = self.proxy(
             "[appliance]\naccess_log = access.log\nshutdown_grace = 2s\nmax_connections = 100\n"
             f"[cluster c]\nbackends = 127.0.0.1:{echo.port}\n"
@@ -227,7 +227,7 @@ class SessionTests(UdpTestCase):
 
     def test_a_refusing_backend_ends_the_session_and_another_is_chosen(self) -> None:
         """ICMP port unreachable."""
-        closed = free_ports(1, socket.SOCK_DGRAM)[0]
+        closed = free_ports(1)[0]
         echo = self.echo()
         proxy, port = self.front(f"    127.0.0.1:{closed}\n    127.0.0.1:{echo.port}")
         client = self.client(port)
@@ -272,7 +272,7 @@ class DatagramTests(UdpTestCase):
     def test_one_client_socket_may_speak_to_two_listeners(self) -> None:
         """Each answer comes from the port that was asked."""
         echo = self.echo()
-        first, second = free_ports(2, socket.SOCK_DGRAM)
+        first, second = free_ports(2)
         listen = f"udp:{first}:interface=127.0.0.1, udp:{second}:interface=127.0.0.1"
         more = "[filter tail]\nkind = concatenate\non_read = append\nbytes = IQ==\n"
         for keys in ("", "filters = tail"):
@@ -456,7 +456,7 @@ class QuicTests(UdpTestCase):
             import aioquic  # noqa: F401
         except ImportError:
             self.skipTest("aioquic is not installed")
-        back = free_ports(1, socket.SOCK_DGRAM)[0]
+        back = free_ports(1)[0]
         _, port = self.front(f"    127.0.0.1:{back}", "receive_buffer = 4MiB")
         script = Path(__file__).with_name("quic_transfer.py")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

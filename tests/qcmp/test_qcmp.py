@@ -98,9 +98,8 @@ class CommandTests(ProxyTestCase):
 
     def test_the_command_measures_a_service_of_ours(self) -> None:
         """Three answers; and none from a port where nobody listens."""
-        import socket
 
-        port, nobody = free_ports(2, socket.SOCK_DGRAM)
+        port, nobody = free_ports(2)
         proxy = self.proxy(f"[qcmp p]\nlisten = udp:{port}\n")
         command = [sys.executable, "-m", "netappliance", "qcmp-ping", "-a", "3", "-t", "2"]
         done = subprocess.run(
