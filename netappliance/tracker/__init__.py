@@ -1,0 +1,1 @@
+"""What connections the host has: conntrack as bounded Prometheus metrics."""
