@@ -12,4 +12,5 @@ filter_section = LazySection("filter", "netappliance.udp.kind:FilterKind", named
 manhole = LazyService("manhole", "netappliance.admin.kinds:ManholeKind", named=False)
 qcmp = LazyService("qcmp", "netappliance.qcmp.kind:QcmpKind", named=True)
 tcp = LazyService("tcp", "netappliance.tcp.kind:TcpKind", named=True)
+tracker = LazyService("tracker", "netappliance.tracker.kind:TrackerKind", named=False)
 udp = LazyService("udp", "netappliance.udp.kind:UdpKind", named=True)

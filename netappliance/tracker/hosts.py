@@ -72,6 +72,10 @@ class Hosts:
         self._ignore = tuple(ignore)
         self._cache: dict[tuple[bytes, int], Host | None] = {}
 
+    def set_local(self, local: Iterable[bytes]) -> None:
+        """Take the host's addresses as they are now (entries keep the series they have)."""
+        self.local = frozenset(local)
+
     def find(self, orig: Ends, reply: Ends, now: float) -> Host | None:
         """Return the series of a connection, or None when it is ignored."""
         if orig.source in self.local:

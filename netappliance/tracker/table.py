@@ -62,8 +62,7 @@ class Table:
         elif entry.generation == self._generation:
             return
         entry.generation = self._generation
-        if entry is not None:
-            self._merge(entry, change, now)
+        self._merge(entry, change, now)
 
     def end_dump(self, now: float) -> int:
         """The dump is complete: what was neither in it nor touched since is gone. Return how many."""

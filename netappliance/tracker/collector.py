@@ -1,0 +1,63 @@
+"""What the tracker shows: the seed's gauges, totals, and its own health."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from netappliance.tracker import sockets
+from netappliance.tracker.hosts import GAUGES
+
+if TYPE_CHECKING:
+    from netappliance.tracker.service import TrackerService
+
+_PREFIX = "netappliance_tracker_"
+_HELP = {
+    "opening": "Connections to the remote host that are opening.",
+    "open": "Connections to the remote host that are open.",
+    "closing": "Connections to the remote host that are closing.",
+    "closed": "Connections to the remote host that were reset and that the kernel still remembers.",
+}
+
+
+class TrackerCollector(Collector):
+    """Read at scrape time from counters that events keep."""
+
+    def __init__(self, service: TrackerService) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        hosts = self._service.table.hosts
+        shown = [*hosts.series.values(), hosts.other]
+        for index, word in enumerate(GAUGES):
+            for suffix in ("", "_total"):
+                gauge = GaugeMetricFamily(f"conntrack_{word}_connections{suffix}", _HELP[word], labels=["host"])
+                for host in shown:
+                    gauge.add_metric([host.label], host.gauges[index])
+                yield gauge
+        yield from self._health()
+
+    def _health(self) -> Iterator[Metric]:
+        table, source = self._service.table, self._service.source
+        counters = (
+            ("opened", "Connections of any protocol whose opening was seen.", table.opened),
+            ("closed", "Connections of any protocol whose end was seen.", table.closed),
+            ("unobserved", "Entries that a dump proved gone without an event.", table.unobserved),
+            ("events", "Events received.", source.events),
+            ("events_lost", "Events that the kernel dropped for want of buffer.", source.lost),
+            ("malformed", "Netlink messages that were garbage.", source.malformed),
+            ("dumps", "Complete readings of the kernel's table.", source.resyncs),
+            ("dumps_refused", "Readings that failed.", source.refused),
+        )
+        for name, text, value in counters:
+            yield CounterMetricFamily(_PREFIX + name, text, value=value)
+        yield GaugeMetricFamily(_PREFIX + "up", "1 while the tracker has the kernel's events.", self._service.up)
+        yield GaugeMetricFamily(_PREFIX + "entries", "Connections known.", len(table.entries))
+        fill = sockets.table_fill()
+        if fill is not None:
+            yield GaugeMetricFamily(_PREFIX + "kernel_entries", "Entries of the kernel's table.", fill[0])
+            yield GaugeMetricFamily(_PREFIX + "kernel_limit", "Most entries that the kernel's table holds.", fill[1])

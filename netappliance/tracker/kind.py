@@ -1,0 +1,40 @@
+"""``[tracker]`` as a plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from twisted.application.service import IService
+from zope.interface import implementer
+
+from netappliance.errors import ConfigProblem
+from netappliance.interfaces import IServiceKind
+from netappliance.tracker.section import TrackerSection
+
+if TYPE_CHECKING:
+    from netappliance.appliance import Appliance
+    from netappliance.config.loader import Configuration
+
+
+@implementer(IServiceKind)
+class TrackerKind:
+    """The host's connections."""
+
+    kind = "tracker"
+    named = False
+    stage = "support"
+    schema = TrackerSection
+
+    def check(self, section: TrackerSection, configuration: Configuration) -> Iterable[ConfigProblem]:
+        """Nothing depends on other sections."""
+        return ()
+
+    def make_service(self, section: TrackerSection, appliance: Appliance) -> IService:
+        """Build it."""
+        from netappliance.tracker.collector import TrackerCollector
+        from netappliance.tracker.service import TrackerService
+
+        service = TrackerService(section, appliance)
+        appliance.collectors.append(TrackerCollector(service))
+        return service
