@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from contextlib import closing
 from socket import SocketType
 from typing import Any
 
@@ -128,7 +129,7 @@ class ConntrackSource:
     def kill(self, orig: bytes, zone: int) -> None:
         """Make the kernel forget one entry, by its raw original tuple."""
         self._sequence += 1
-        with sockets.open_netfilter((), 65536) as command:
+        with closing(sockets.open_netfilter((), 65536)) as command:
             command.send(ctnetlink.delete_request(orig, zone, self._sequence))
             batch = ctnetlink.decode(command.recv(_RECEIVE))
         if batch.errno:
