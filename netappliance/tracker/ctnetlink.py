@@ -17,7 +17,7 @@ UDP = 17
 GROUP_NEW, GROUP_UPDATE, GROUP_DESTROY = 1, 2, 3
 
 _NFNL_CTNETLINK = 1
-_NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_DUMP = 0x1, 0x4, 0x300
+_NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
 _NLM_F_CREATE = 0x400
 _ERROR, _DONE = 2, 3
 _HEADER = struct.Struct("=IHHII")
@@ -172,21 +172,3 @@ def address(packed: bytes) -> str:
 def dump_request(sequence: int) -> bytes:
     """Ask for every entry of every family (AF_UNSPEC)."""
     return _HEADER.pack(20, 0x0101, _NLM_F_REQUEST | _NLM_F_DUMP, sequence, 0) + bytes(4)
-
-
-def delete_request(orig: bytes, zone: int, sequence: int) -> bytes:
-    """
-    Ask the kernel to forget one entry.
-
-    :param orig: the raw original tuple, as decoded.
-    :raises ValueError: for what is no tuple (an empty one would flush the table).
-    """
-    known = ends(orig)
-    if known is None:
-        raise ValueError("expected a raw conntrack tuple")
-    family = 2 if len(known.source) == 4 else 10
-    body = _ATTRIBUTE.pack(4 + len(orig), 0x8001) + orig
-    if zone:
-        body += _ATTRIBUTE.pack(6, 18) + _U16.pack(zone) + bytes(2)
-    head = _HEADER.pack(20 + len(body), 0x0102, _NLM_F_REQUEST | _NLM_F_ACK, sequence, 0)
-    return head + bytes((family, 0, 0, 0)) + body

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from contextlib import closing
 from socket import SocketType
 from typing import Any
 
@@ -63,15 +62,12 @@ class ConntrackSource:
 
     _log = Logger()
 
-    def __init__(
-        self, table: Table, reactor: Any, clock: Callable[[], float], receive_buffer: int, on_change: Any = None
-    ) -> None:
+    def __init__(self, table: Table, reactor: Any, clock: Callable[[], float], receive_buffer: int) -> None:
         self.table = table
         self.lost = self.malformed = self.resyncs = self.refused = self.events = 0
         self._reactor = reactor
         self._clock = clock
         self._receive_buffer = receive_buffer
-        self._on_change = on_change
         self._drops = 0
         self._dump_lost = 0
         self._sequence = 0
@@ -126,15 +122,6 @@ class ConntrackSource:
             self._fail_dump()
             raise
 
-    def kill(self, orig: bytes, zone: int) -> None:
-        """Make the kernel forget one entry, by its raw original tuple."""
-        self._sequence += 1
-        with closing(sockets.open_netfilter((), 65536)) as command:
-            command.send(ctnetlink.delete_request(orig, zone, self._sequence))
-            batch = ctnetlink.decode(command.recv(_RECEIVE))
-        if batch.errno:
-            raise OSError(batch.errno, "the kernel refused to delete the entry")
-
     def _on_events(self, data: bytes) -> bool:
         batch = ctnetlink.decode(data)
         self.malformed += batch.malformed
@@ -142,8 +129,6 @@ class ConntrackSource:
         for change in batch.changes:
             self.events += 1
             self.table.event(change, now)
-            if self._on_change is not None:
-                self._on_change(change)
         return True
 
     def _on_dump(self, data: bytes) -> bool:
