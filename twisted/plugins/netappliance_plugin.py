@@ -8,6 +8,6 @@ from twisted.application.service import ServiceMaker
 proxy = ServiceMaker(
     "netappliance proxy",
     "netappliance.application",
-    "A pluggable network appliance: UDP, TCP and HTTP reverse proxies, connection tracking, metrics.",
+    "A pluggable network appliance: UDP session proxies, TCP reverse proxies, balancing clusters, metrics.",
     "proxy",
 )
