@@ -29,6 +29,9 @@ PURE = (
     "sessions/reasons.py",
     "sessions/session.py",
     "tcp/proxy_protocol/",
+    "tracker/ctnetlink.py",
+    "tracker/hosts.py",
+    "tracker/table.py",
     "udp/chain.py",
     "udp/datagram.py",
     "udp/filters/",
@@ -96,6 +99,22 @@ class ArchitectureTests(SynchronousTestCase):
                     if top in IMPURE:
                         found.append(f"{name}: {imported}")
         self.assertEqual(found, [])
+
+    def test_decision_code_draws_from_the_generator_that_it_is_given(self) -> None:
+        """`random.choice()` and its like would share the process's generator; only the type is named."""
+        found = []
+        for name, tree, _ in modules():
+            if name.startswith(PURE):
+                for node in ast.walk(tree):
+                    text = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+                    if text.startswith("random.") and not text.startswith("random.Random"):
+                        found.append(f"{name}: {text}")
+        self.assertEqual(found, [])
+
+    def test_every_rule_names_modules_that_exist(self) -> None:
+        """A renamed module does not slip out of its rule."""
+        names = [name for name, _, _ in modules()]
+        self.assertEqual([rule for rule in PURE if not any(name.startswith(rule) for name in names)], [])
 
     def test_layers_know_only_what_is_below_them(self) -> None:
         """Data flows one way."""
