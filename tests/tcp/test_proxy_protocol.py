@@ -93,6 +93,16 @@ class VersionTwoTests(SynchronousTestCase):
         assert parsed is not None
         self.assertEqual((parsed[0].command, parsed[0].source, parsed[0].destination), ("LOCAL", None, None))
 
+    def test_local_is_accepted_whatever_its_block_holds(self) -> None:
+        """Its family is ignored too: a health check must not be refused for an address it need not give."""
+        for kinds, body in ((0x11, b""), (0x41, b"\xff"), (0x1F, b""), (0x11, INET_BODY + b"\x01")):
+            header = v2(0x20, kinds, body)
+            self.assertIsNone(parse_header(header[:-1]))
+            parsed = parse_header(header + b"x")
+            assert parsed is not None
+            self.assertEqual((parsed[0].command, parsed[0].family, parsed[0].tlvs), ("LOCAL", "unspec", ()))
+            self.assertEqual((parsed[0].raw, parsed[1]), (header, len(header)))
+
     def test_unspec_skips_whatever_follows(self) -> None:
         """The length is honoured, the content is not looked at."""
         parsed = parse_header(v2(0x21, 0x00, b"\xff" * 5) + b"x")

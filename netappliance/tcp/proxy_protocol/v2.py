@@ -39,10 +39,15 @@ def parse_v2(data: bytes) -> tuple[ProxyHeader, int] | None:
         raise ProxyProtocolError("unknown version or command in version 2 header")
     if len(data) < _FIXED.size:
         return None
-    _, command, kinds, length = _FIXED.unpack_from(data)
+    _, _, kinds, length = _FIXED.unpack_from(data)
     total = _FIXED.size + length
     if total > MAX_V2:
         raise ProxyProtocolError("version 2 header longer than 4096 bytes")
+    if data[12] == 0x20:
+        # LOCAL must be accepted and its block discarded, "including the family which is ignored"
+        if len(data) < total:
+            return None
+        return ProxyHeader(2, "LOCAL", "unspec", "unspec", None, None, (), data[:total]), total
     family, transport = _FAMILIES.get(kinds >> 4), _TRANSPORTS.get(kinds & 15)
     if family is None or transport is None:
         raise ProxyProtocolError("unknown address family or transport in version 2 header")
@@ -50,13 +55,11 @@ def parse_v2(data: bytes) -> tuple[ProxyHeader, int] | None:
         return None
     raw = data[:total]
     source, destination, used = _addresses(family, raw[_FIXED.size :])
-    local = command == 0x20
     # with UNSPEC the receiver must skip what follows: it need not be TLVs
     tlvs = () if family == "unspec" else tuple(_tlvs(raw, _FIXED.size + used))
-    if local or transport == "unspec":
+    if transport == "unspec":
         source = destination = None
-    name: Literal["PROXY", "LOCAL"] = "LOCAL" if local else "PROXY"
-    return ProxyHeader(2, name, family, transport, source, destination, tlvs, raw), total
+    return ProxyHeader(2, "PROXY", family, transport, source, destination, tlvs, raw), total
 
 
 def _addresses(family: Family, body: bytes) -> tuple[Address | None, Address | None, int]:
