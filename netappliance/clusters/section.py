@@ -206,9 +206,9 @@ class ClusterSection:
         unit="attempts",
         doc="Connection attempts per session or request, each on another backend where there is one.",
     )
-    sticky_cookie: str = option(_off, doc="Name of the cookie that keeps a client on its backend; empty = off.")
-    health_check: str = option(_off, doc="Active health check; empty = off.")
-    tls: str = option(_off, doc="TLS towards the backends; empty = off.")
+    sticky_cookie: str = option(_off, doc="For HTTP, which is not there yet: must be empty.")
+    health_check: str = option(_off, doc="Active health checks are not there yet: must be empty.")
+    tls: str = option(_off, doc="TLS towards backends is not there yet: must be empty.")
     resolve_interval_s: float = option(
         values.positive_duration,
         "30s",
