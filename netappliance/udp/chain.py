@@ -15,7 +15,8 @@ SAMPLE = 128
 #: a filter that keeps raising is logged at most once in this time (seconds)
 LOG_EVERY_S = 60.0
 
-Step = Callable[[Datagram], Drop | None]
+#: what a filter of yours returns may be anything
+Step = Callable[[Datagram], Any]
 
 
 class FilterCounters:
@@ -90,6 +91,8 @@ class FilterChain:
             except Exception as error:  # noqa: BLE001 - a filter's bug costs one datagram
                 return self._failed(counters, name, error, datagram.now)
             if drop is not None:
+                if not isinstance(drop, Drop):
+                    return self._failed(counters, name, TypeError(f"returned {type(drop).__name__}"), datagram.now)
                 counters.dropped += 1
                 return drop
         return None
@@ -105,6 +108,8 @@ class FilterChain:
             finally:
                 counters.durations.observe(self._timer() - started)
             if drop is not None:
+                if not isinstance(drop, Drop):
+                    return self._failed(counters, name, TypeError(f"returned {type(drop).__name__}"), datagram.now)
                 counters.dropped += 1
                 return drop
         return None

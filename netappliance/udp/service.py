@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
@@ -91,6 +92,7 @@ class UdpService(Service):
         self._per_client: dict[str, int] = {}
         self._datagram = Datagram()
         self._draining = False
+        self._coldest: list[tuple[UdpSession, float]] = []
         self.listeners = [UdpListener(self, endpoint) for endpoint in section.listen]
         appliance.datagram_sessions += section.max_sessions
 
@@ -231,10 +233,15 @@ class UdpService(Service):
     def _make_room(self) -> bool:
         if self.section.when_full != "evict":
             return False
-        # insertion order is age; of the oldest few the least recently active goes, which bounds the work
-        candidates = [session for session, _ in zip(self.sessions.values(), range(64), strict=False)]
-        min(candidates, key=lambda session: session.last_active).close(EVICTED)
-        return True
+        while True:
+            while self._coldest:
+                session, seen = self._coldest.pop()
+                if session.state == "open" and session.last_active == seen:
+                    session.close(EVICTED)
+                    return True
+            # one scan serves many evictions; who was active since is passed over
+            coldest = nsmallest(64, self.sessions.values(), key=lambda session: session.last_active)
+            self._coldest = [(session, session.last_active) for session in reversed(coldest)]
 
     def forget(self, session: UdpSession) -> None:
         """A session ended."""

@@ -480,6 +480,15 @@ class ChainTests(SynchronousTestCase):
             self.assertEqual(chain.read(given_), Drop.FILTER_ERROR)
         self.assertEqual((told, chain.counters["b", "read"].errors), (["b: bug"] * 2, 2 * SAMPLE))
 
+    def test_an_answer_that_is_no_drop_is_an_error_of_the_filter(self) -> None:
+        """A user's filter may return anything."""
+
+        class Odd(DatagramFilter):
+            def read(self, datagram: Datagram) -> Any:
+                return True
+
+        self.assertEqual(FilterChain([("o", Odd())]).read(datagram()), Drop.FILTER_ERROR)
+
     def test_counters_survive_a_new_chain(self) -> None:
         """Which is what a reload is; the sampled durations too."""
         chain = FilterChain([("p", build("kind = drop"))])
