@@ -69,7 +69,6 @@ class StreamListener:
         self.queue: AcceptQueue[tuple[SocketType, Any]] = AcceptQueue(options.queue_limit, options.queue_timeout_s)
         self.paused = False
         self.pauses_total = 0
-        self.accepted_total = 0
         self.timer_slot = 0
         self.address: Address = ("", 0)
         self._poller = poller
@@ -155,7 +154,6 @@ class StreamListener:
                 if not self._accept_failed(error):
                     return
                 continue
-            self.accepted_total += 1
             client = accepted(sock, fd)
             if admission.open and not queue and admission.admit():
                 self._start_session(client, peer_address(address))

@@ -73,7 +73,7 @@ def listen_unix(path: str, backlog: int, mode: int) -> SocketType:
     _remove_stale(path)
     sock = SocketType(socket.AF_UNIX, _STREAM)
     try:
-        old_mask = os.umask(0o777 & ~mask_mode(mode))
+        old_mask = os.umask(0o777 & ~mode)
         try:
             sock.bind(path)
         finally:
@@ -83,11 +83,6 @@ def listen_unix(path: str, backlog: int, mode: int) -> SocketType:
         sock.close()
         raise
     return sock
-
-
-def mask_mode(mode: int) -> int:
-    """Keep the permission bits of a mode."""
-    return mode & 0o777
 
 
 def _remove_stale(path: str) -> None:
