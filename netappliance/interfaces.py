@@ -149,3 +149,49 @@ class IDatagramFilterKind(Interface):
         :return: an :class:`IDatagramFilter`.
         :raises ValueError: the section asks for what cannot be; the message says why.
         """
+
+
+class IRequestFilter(Interface):
+    """
+    One filter of a route. Sans-I/O: looks at the exchange and its ``now`` only, and answers at once.
+
+    An exception is contained: the client gets 500, the log one traceback, the exchange the cause ``internal``. Derive
+    from :class:`netappliance.http.filters.RequestFilter`, whose methods do nothing; one that is not overridden costs
+    nothing.
+    """
+
+    def request(exchange):  # type: ignore[no-untyped-def]
+        """
+        A request, before a backend is chosen; filters see it in the order of the route.
+
+        :param exchange: :class:`netappliance.http.message.Exchange`; its ``request`` may be changed.
+        :return: None to go on, or an :class:`netappliance.http.message.Answer` to give instead of a backend's.
+        """
+
+    def response(exchange, response):  # type: ignore[no-untyped-def]
+        """
+        The head of a final response, a backend's or our own answer; filters see it in reverse order.
+
+        :param response: :class:`netappliance.http.message.Response`; its ``lines`` may be changed.
+        """
+
+    def finished(exchange):  # type: ignore[no-untyped-def]
+        """The exchange is over, however it ended; called once for each filter whose ``request`` was called."""
+
+
+class IRequestFilterKind(Interface):
+    """A kind of request filter, selected by ``kind = NAME`` in ``[filter ...]``."""
+
+    name: str = Attribute("The short name; no datagram filter has it too.")
+    aliases: tuple[str, ...] = Attribute("Other names it answers to.")
+    schema: type = Attribute("The frozen dataclass of the section; it has the fields ``name`` and ``kind``.")
+
+    def make(section, resources):  # type: ignore[no-untyped-def]
+        """
+        Build a filter; each route that names the section has one of its own.
+
+        :param section: an instance of ``schema``.
+        :param resources: :class:`netappliance.http.filters.Resources`: random source, monotonic clock at build.
+        :return: an :class:`IRequestFilter`.
+        :raises ValueError: the section asks for what cannot be; the message says why.
+        """

@@ -1,0 +1,72 @@
+"""
+Field lines of a message, as a list of ``b"Name: value"`` without line ends (RFC 9110 section 5).
+
+The list holds only lines that framing judged well-formed, in the order of the message; names keep the sender's case.
+These functions are for filters and for fields that are looked at rarely: each call looks at every line.
+"""
+
+from __future__ import annotations
+
+import re
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
+_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+
+
+def get(lines: list[bytes], name: bytes) -> bytes | None:
+    """Return the value of the first line of this name (any case), without surrounding white space; None if absent."""
+    for value in get_all(lines, name):
+        return value
+    return None
+
+
+def get_all(lines: list[bytes], name: bytes) -> list[bytes]:
+    """Return the values of all lines of this name."""
+    prefix = name.lower() + b":"
+    size = len(prefix)
+    return [line[size:].strip(b" \t") for line in lines if line[:size].lower() == prefix]
+
+
+def delete(lines: list[bytes], name: bytes) -> bool:
+    """Take all lines of this name out, in place; True when there was one."""
+    prefix = name.lower() + b":"
+    size = len(prefix)
+    kept = [line for line in lines if line[:size].lower() != prefix]
+    found = len(kept) != len(lines)
+    if found:
+        lines[:] = kept
+    return found
+
+
+def add(lines: list[bytes], name: bytes, value: bytes) -> None:
+    """
+    Append a line.
+
+    :raises ValueError: for what would not be one well-formed line.
+    """
+    lines.append(line(name, value))
+
+
+def replace(lines: list[bytes], name: bytes, value: bytes) -> None:
+    """
+    Have exactly one line of this name, at the end.
+
+    :raises ValueError: for what would not be one well-formed line.
+    """
+    made = line(name, value)
+    delete(lines, name)
+    lines.append(made)
+
+
+def line(name: bytes, value: bytes) -> bytes:
+    """
+    Make a field line.
+
+    :raises ValueError: when the name is no token (RFC 9110 section 5.6.2) or the value holds CR, LF, NUL or other
+        control characters, or begins or ends with white space.
+    """
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"a field name, not {name!r}")
+    if not _VALUE.fullmatch(value):
+        raise ValueError(f"a field value without control characters, not {value!r}")
+    return name + b": " + value

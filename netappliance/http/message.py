@@ -1,0 +1,145 @@
+"""Judged heads of messages, and what filters see of an exchange. Sans-I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+#: ``length`` of a body in chunks, and of a response body that ends with the connection
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+
+class Request:
+    """
+    The head of one request, after framing judged it (RFC 9112).
+
+    :ivar method: a token, as sent. :ivar target: origin form (``/path?query``) or ``*`` (OPTIONS). An absolute-form
+        target was split into ``target`` and ``authority``.
+    :ivar minor: of the client's HTTP version, 0 or 1.
+    :ivar authority: the Host value as sent (empty only in HTTP/1.0); what the backend gets as Host.
+    :ivar host: the same for routing: lower case, no port, no trailing dot, IPv6 in brackets. :ivar port: 0 = none given.
+    :ivar lines: end-to-end field lines, without Host, framing and hop-by-hop fields; see :mod:`netappliance.http.fields`.
+    :ivar length: bytes of body, or CHUNKED; 0 = no body.
+    :ivar declared: the client sent Content-Length (so ``length`` 0 is passed on as such).
+    :ivar keep_alive: the client wants to go on after this exchange.
+    :ivar expect_continue: it waits for 100 before it sends the body.
+    :ivar upgrade: value of Upgrade when Connection names it, else empty.
+    """
+
+    __slots__ = (
+        "authority",
+        "declared",
+        "expect_continue",
+        "host",
+        "keep_alive",
+        "length",
+        "lines",
+        "method",
+        "minor",
+        "port",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(self, method: bytes, target: bytes, minor: int, lines: list[bytes]) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor
+        self.lines = lines
+        self.authority = b""
+        self.host = b""
+        self.port = 0
+        self.length = 0
+        self.declared = False
+        self.keep_alive = minor == 1
+        self.expect_continue = False
+        self.upgrade = b""
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
+
+
+class Response:
+    """
+    The head of one response of a backend, after framing judged it.
+
+    :ivar status: 100 to 599 (others are refused). :ivar reason: the phrase, may be empty.
+    :ivar lines: end-to-end field lines, without framing and hop-by-hop fields.
+    :ivar length: bytes of body, CHUNKED or UNTIL_CLOSE; 0 also for those that have none by rule (HEAD, 1xx, 204, 304).
+    :ivar declared: the Content-Length that was sent, or -1; passed on even where there is no body (HEAD, 304).
+    :ivar keep_alive: the backend's connection can carry another request. :ivar upgrade: as in :class:`Request`.
+    """
+
+    __slots__ = ("declared", "keep_alive", "length", "lines", "minor", "reason", "status", "upgrade")
+
+    def __init__(self, status: int, reason: bytes, minor: int, lines: list[bytes]) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.lines = lines
+        self.length = 0
+        self.declared = -1
+        self.keep_alive = minor == 1
+        self.upgrade = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    A message that is not forwarded.
+
+    :ivar status: what the client is answered (400, 413, 414, 431, 501; 502 for responses). :ivar why: a fixed short
+        text of a closed set, safe as a metric label.
+    """
+
+    status: int
+    why: str
+
+
+@dataclass(slots=True)
+class Answer:
+    """
+    A response of our own instead of a backend's.
+
+    :ivar status: HTTP status. :ivar why: one sentence for people, shown in the body (and escaped there).
+    :ivar lines: further field lines (``b"Location: ..."``), made with :func:`netappliance.http.fields.line`.
+    :ivar close: end the client's connection after it. :ivar filter: name of the [filter] that gave it, for the log.
+    """
+
+    status: int
+    why: str = ""
+    lines: list[bytes] = field(default_factory=list)
+    close: bool = False
+    filter: str = ""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """
+    One request and its response, as filters see it.
+
+    :ivar request: filters may change ``target``, ``authority`` and ``lines`` of it. :ivar client: the client's address
+        as text (from the PROXY header or a trusted X-Forwarded-For where there is one); empty for a unix socket.
+    :ivar listener: section name. :ivar port: where we listen (0 for a unix socket). :ivar secure: the client speaks TLS.
+    :ivar route: the route's section name. :ivar cluster: its cluster or empty. :ivar captures: groups of the route's
+        host, then of its path (bytes), in order; ``$1`` is the first.
+    :ivar now: monotonic seconds. :ivar request_id: X-Request-Id, ASCII.
+    :ivar notes: what filters want in the access log: field -> value. :ivar state: filter -> whatever it keeps for
+        this exchange.
+    """
+
+    request: Request
+    client: str
+    listener: str
+    port: int
+    secure: bool
+    route: str
+    cluster: str
+    captures: tuple[bytes, ...]
+    now: float
+    request_id: bytes
+    notes: dict[str, Any] = field(default_factory=dict)
+    state: dict[Any, Any] = field(default_factory=dict)
