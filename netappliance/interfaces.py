@@ -172,6 +172,9 @@ class IRequestFilter(Interface):
         """
         The head of a final response, a backend's or our own answer; filters see it in reverse order.
 
+        All filters of the route see it, also those that the request did not get to because one before them answered:
+        what belongs on every response (HSTS) is on a 401 too.
+
         :param response: :class:`netappliance.http.message.Response`; its ``lines`` may be changed.
         """
 

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.reporter import TreeReporter
-from twisted.trial.runner import TestLoader, TrialRunner
+# Python puts this folder first, where tests/http would hide the standard library's package
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from twisted.trial.reporter import TreeReporter  # noqa: E402
+from twisted.trial.runner import TestLoader, TrialRunner  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -18,8 +18,10 @@ class Request:
         target was split into ``target`` and ``authority``.
     :ivar minor: of the client's HTTP version, 0 or 1.
     :ivar authority: the Host value as sent (empty only in HTTP/1.0); what the backend gets as Host.
-    :ivar host: the same for routing: lower case, no port, no trailing dot, IPv6 in brackets. :ivar port: 0 = none given.
-    :ivar lines: end-to-end field lines, without Host, framing and hop-by-hop fields; see :mod:`netappliance.http.fields`.
+    :ivar host: the same for routing: lower case, no port, no trailing dot, IPv6 in brackets.
+    :ivar port: 0 = none given.
+    :ivar lines: end-to-end field lines, without Host, framing and hop-by-hop fields, for
+        :mod:`netappliance.http.fields`.
     :ivar length: bytes of body, or CHUNKED; 0 = no body.
     :ivar declared: the client sent Content-Length (so ``length`` 0 is passed on as such).
     :ivar keep_alive: the client wants to go on after this exchange.
@@ -107,6 +109,7 @@ class Answer:
     :ivar status: HTTP status. :ivar why: one sentence for people, shown in the body (and escaped there).
     :ivar lines: further field lines (``b"Location: ..."``), made with :func:`netappliance.http.fields.line`.
     :ivar close: end the client's connection after it. :ivar filter: name of the [filter] that gave it, for the log.
+    :ivar body: sent as it is instead of a page about the status; its Content-Type is one of ``lines``.
     """
 
     status: int
@@ -114,6 +117,7 @@ class Answer:
     lines: list[bytes] = field(default_factory=list)
     close: bool = False
     filter: str = ""
+    body: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -123,12 +127,14 @@ class Exchange:
 
     :ivar request: filters may change ``target``, ``authority`` and ``lines`` of it. :ivar client: the client's address
         as text (from the PROXY header or a trusted X-Forwarded-For where there is one); empty for a unix socket.
-    :ivar listener: section name. :ivar port: where we listen (0 for a unix socket). :ivar secure: the client speaks TLS.
+    :ivar listener: section name. :ivar port: where we listen (0 for a unix socket).
+    :ivar secure: the client speaks TLS.
     :ivar route: the route's section name. :ivar cluster: its cluster or empty. :ivar captures: groups of the route's
         host, then of its path (bytes), in order; ``$1`` is the first.
     :ivar now: monotonic seconds. :ivar request_id: X-Request-Id, ASCII.
     :ivar notes: what filters want in the access log: field -> value. :ivar state: filter -> whatever it keeps for
         this exchange.
+    :ivar reached: how many of the route's filters the request got to; kept by the chain.
     """
 
     request: Request
@@ -143,3 +149,4 @@ class Exchange:
     request_id: bytes
     notes: dict[str, Any] = field(default_factory=dict)
     state: dict[Any, Any] = field(default_factory=dict)
+    reached: int = 0
