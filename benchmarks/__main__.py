@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
-from benchmarks import soak, tcp, udp
+from benchmarks import http, soak, tcp, udp
 from benchmarks.report import Report
 
-SUITES = {"tcp": tcp.run, "udp": udp.run}
+SUITES = {"tcp": tcp.run, "udp": udp.run, "http": http.run}
 
 
 def main() -> None:
@@ -26,9 +27,11 @@ def main() -> None:
             try:
                 suite(report, rounds=2 if options.quick else 5, seconds=2 if options.quick else 4)
             except RuntimeError as error:
-                report.note(f"{name} ended early: {error}")  # what was measured before is still worth its time
+                report.fail(f"{name} ended early: {error}")  # what was measured before is still worth its time
     print(report.text())
     print(f"saved: {report.save()}")
+    if report.failures:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -13,20 +13,27 @@ from pathlib import Path
 
 from benchmarks.peers import PEER_CORE, Bench, Running
 
+#: lines that wrk prints only when requests failed
+WRK_FAILURES = ("Non-2xx", "Socket errors")
 
-def wrk(proxy: Running, seconds: int, connections: int = 64, *, close: bool = False) -> tuple[float, float]:
+
+def wrk(
+    proxy: Running, seconds: int, connections: int = 64, *, close: bool = False, path: str = "/", script: str = ""
+) -> tuple[float, float]:
     """
     Run wrk against a proxy.
 
     :param close: one connection for each request.
+    :param path: what is asked for; a script has requests of its own.
+    :param script: a Lua file.
     :return: (requests per second, CPU microseconds of the proxy per request).
-    :raises RuntimeError: when requests failed.
+    :raises RuntimeError: when wrk counted a failed request: a socket error, or a status other than 2xx and 3xx.
     """
-    headers = ["-H", "Connection: close"] if close else []
-    url = f"http://127.0.0.1:{proxy.port}/"
+    extra = [*(["-H", "Connection: close"] if close else []), *(["-s", script] if script else [])]
+    url = f"http://127.0.0.1:{proxy.port}{path}"
     before = proxy.cpu_seconds()
     done = subprocess.run(
-        ["taskset", "-c", PEER_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", *headers, url],
+        ["taskset", "-c", PEER_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", *extra, url],
         capture_output=True,
         text=True,
         check=True,
@@ -34,9 +41,9 @@ def wrk(proxy: Running, seconds: int, connections: int = 64, *, close: bool = Fa
     used = proxy.cpu_seconds() - before
     rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
     count = re.search(r"(\d+) requests in", done.stdout)
-    if rate is None or count is None or "Non-2xx" in done.stdout:
+    if rate is None or count is None or int(count.group(1)) == 0 or any(word in done.stdout for word in WRK_FAILURES):
         raise RuntimeError(f"wrk against {proxy.name}: {done.stdout}{done.stderr}")
-    return float(rate.group(1)), used / max(1, int(count.group(1))) * 1e6
+    return float(rate.group(1)), used / int(count.group(1)) * 1e6
 
 
 def iperf3(proxy: Running, seconds: int, *, reverse: bool) -> tuple[float, float]:
