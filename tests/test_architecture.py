@@ -27,6 +27,7 @@ PURE = (
     "http/chain.py",
     "http/fields.py",
     "http/filters/",
+    "http/framing/",
     "http/message.py",
     "sessions/admission.py",
     "sessions/histogram.py",

@@ -19,9 +19,11 @@ class Request:
     :ivar minor: of the client's HTTP version, 0 or 1.
     :ivar authority: the Host value as sent (empty only in HTTP/1.0); what the backend gets as Host.
     :ivar host: the same for routing: lower case, no port, no trailing dot, IPv6 in brackets.
-    :ivar port: 0 = none given.
-    :ivar lines: end-to-end field lines, without Host, framing and hop-by-hop fields, for
+    :ivar port: of Host, 0 = none given.
+    :ivar lines: end-to-end field lines, without Host, framing, hop-by-hop and identity fields; see
         :mod:`netappliance.http.fields`.
+    :ivar identity: (lower-case name, value) of the fields that only trusted proxies may set (X-Forwarded-For and such),
+        or None.
     :ivar length: bytes of body, or CHUNKED; 0 = no body.
     :ivar declared: the client sent Content-Length (so ``length`` 0 is passed on as such).
     :ivar keep_alive: the client wants to go on after this exchange.
@@ -34,6 +36,7 @@ class Request:
         "declared",
         "expect_continue",
         "host",
+        "identity",
         "keep_alive",
         "length",
         "lines",
@@ -57,6 +60,7 @@ class Request:
         self.keep_alive = minor == 1
         self.expect_continue = False
         self.upgrade = b""
+        self.identity: list[tuple[bytes, bytes]] | None = None
 
     @property
     def path(self) -> bytes:

@@ -1,0 +1,238 @@
+"""The head of a request: parsed and judged in one pass over its lines."""
+
+from __future__ import annotations
+
+import re
+
+from netappliance.http.framing import body_length, names
+from netappliance.http.framing.authority import Authorities
+from netappliance.http.message import Refusal, Request
+
+#: every octet that may be in a head besides CR and LF: visible ASCII, space, tab, obs-text
+ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+#: index: number of line ends; what is left of a well-formed head without the allowed octets
+LINE_ENDS = [b"\r\n" * count for count in range(1025)]
+_LONGEST_METHOD = 64
+_HOST, _CONNECTION = names.HOST, names.CONNECTION
+_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
+_VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
+_ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([/?][^#]*)?", re.IGNORECASE)
+_DEFAULT_PORTS = {b"http": 80, b"https": 443}
+
+BAD_OCTET = Refusal(400, "invalid octet or line end")
+BAD_REQUEST_LINE = Refusal(400, "malformed request line")
+BAD_TARGET = Refusal(400, "invalid target")
+BAD_FIELD = Refusal(400, "malformed field line")
+BAD_HOST = Refusal(400, "invalid host")
+NO_HOST = Refusal(400, "no host")
+SEVERAL_HOSTS = Refusal(400, "several hosts")
+HOST_MISMATCH = Refusal(400, "host differs from target")
+BAD_CONNECTION = Refusal(400, "connection names a protected field")
+BAD_EXPECT = Refusal(417, "unknown expectation")
+NO_CONNECT = Refusal(501, "connect is not served")
+TARGET_TOO_LONG = Refusal(414, "target too long")
+HEAD_TOO_LARGE = Refusal(431, "header block too large")
+TOO_MANY_FIELDS = Refusal(431, "too many fields")
+
+
+class RequestFraming:
+    """
+    Judges request heads of one listener.
+
+    :param max_head: bytes of a head with its empty line. :param max_target: bytes. :param max_fields: field lines.
+    :param upgrades: protocols (lower case) whose Upgrade is passed on; others are left out, which a client must expect.
+    """
+
+    def __init__(
+        self,
+        max_head: int = 16384,
+        max_target: int = 8192,
+        max_fields: int = 128,
+        upgrades: frozenset[bytes] = frozenset((b"websocket",)),
+        identity: tuple[bytes, ...] = (),
+    ) -> None:
+        self.max_head = max_head
+        self.max_target = max_target
+        self.max_fields = min(max_fields, 1023)
+        self.upgrades = upgrades
+        self._names = names.request_names(identity)
+        self._authorities = Authorities()
+
+    def parse(self, data: bytes, start: int = 0) -> tuple[Request | Refusal, int] | None:
+        """
+        Judge the head at ``start`` of what was received.
+
+        :return: the head and the offset of what follows it; a refusal (after which nothing may be read as a request
+            any more); or None when more bytes are needed.
+        """
+        end = data.find(b"\r\n\r\n", start, start + self.max_head)
+        if end < 0:
+            refusal = self._judge_part(data[start : start + self.max_head])
+            return None if refusal is None else (refusal, start)
+        head = data[start:end]
+        lines = head.split(b"\r\n")
+        count = len(lines) - 1
+        if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
+            return _first_problem(head) or TOO_MANY_FIELDS, start
+        parts = lines[0].split(b" ")
+        if len(parts) != 3:
+            return BAD_REQUEST_LINE, start
+        method, target, version = parts
+        minor = _VERSIONS.get(version)
+        if minor is None or (method not in _METHODS and not _is_method(method)):
+            return BAD_REQUEST_LINE, start
+        if len(target) > self.max_target:
+            return TARGET_TOO_LONG, start
+        request = Request(method, target, minor, [])
+        refusal = self._judge_fields(request, lines)
+        return refusal or request, end + 4
+
+    def _judge_fields(self, request: Request, lines: list[bytes]) -> Refusal | None:
+        table = self._names
+        keep = request.lines.append
+        special: list[tuple[int, bytes, bytes]] = []
+        host: bytes | None = None
+        for index in range(1, len(lines)):
+            line = lines[index]
+            name, colon, value = line.partition(b":")
+            code = table[name]
+            if not code:
+                if not colon:
+                    return BAD_FIELD
+                keep(line)
+            elif code == _HOST:
+                if host is not None:
+                    return SEVERAL_HOSTS
+                host = value.strip(b" \t")
+            elif code == _CONNECTION and value == b" keep-alive" and request.minor:
+                continue
+            elif code == names.MALFORMED or not colon:
+                return BAD_FIELD
+            elif code != names.DROP:
+                special.append((code, name, value.strip(b" \t")))
+        refusal = self._place(request, host)
+        if refusal is None and special:
+            refusal = self._judge_special(request, special)
+        return refusal
+
+    def _place(self, request: Request, host: bytes | None) -> Refusal | None:
+        """Bring target and Host together (RFC 9112 section 3.2)."""
+        target = request.target
+        if host is None:
+            if request.minor:
+                return NO_HOST
+            authority: tuple[bytes, int] | None = (b"", 0)
+            host = b""
+        else:
+            authority = self._authorities[host]
+            if authority is None:
+                return BAD_HOST
+        request.authority = host
+        request.host, request.port = authority or (b"", 0)
+        if target[:1] == b"/":
+            if b"#" in target or b"\t" in target or not target.isascii():
+                return BAD_TARGET
+            return NO_CONNECT if request.method == b"CONNECT" else None
+        if request.method == b"CONNECT":
+            return NO_CONNECT
+        if target == b"*":
+            return None if request.method == b"OPTIONS" else BAD_TARGET
+        return self._place_absolute(request, target)
+
+    def _place_absolute(self, request: Request, target: bytes) -> Refusal | None:
+        match = _ABSOLUTE.fullmatch(target) if target.isascii() and b"\t" not in target else None
+        if match is None:
+            return BAD_TARGET
+        named = self._authorities[match[2]]
+        if named is None:
+            return BAD_TARGET
+        if request.authority or request.minor:
+            default = _DEFAULT_PORTS[match[1].lower()]
+            if named[0] != request.host or (named[1] or default) != (request.port or default):
+                return HOST_MISMATCH
+        else:
+            request.authority = match[2]
+            request.host, request.port = named
+        path = match[3] or (b"*" if request.method == b"OPTIONS" else b"/")
+        request.target = path if path[:1] in (b"/", b"*") else b"/" + path
+        return None
+
+    def _judge_special(self, request: Request, special: list[tuple[int, bytes, bytes]]) -> Refusal | None:
+        lengths: list[bytes] | None = None
+        codings: list[bytes] | None = None
+        connection = upgrade = b""
+        for code, name, value in special:
+            if code == names.CONNECTION:
+                connection = connection + b"," + value if connection else value
+            elif code == names.LENGTH:
+                lengths = [value] if lengths is None else [*lengths, value]
+            elif code == names.CODING:
+                codings = [value] if codings is None else [*codings, value]
+            elif code == names.UPGRADE:
+                upgrade = upgrade + b"," + value if upgrade else value
+            elif code == names.EXPECT:
+                if value.lower() != b"100-continue":
+                    return BAD_EXPECT
+                # without the wish to go on there is nobody who would understand the 100 (RFC 9110 section 10.1.1)
+                request.expect_continue = bool(request.minor)
+            else:
+                request.identity = [*(request.identity or ()), (name.lower(), value)]
+        if lengths is not None or codings is not None:
+            length = body_length.body_length(lengths, codings, request.minor)
+            if isinstance(length, Refusal):
+                return length
+            request.length = length
+            request.declared = True
+        if connection:
+            return self._judge_connection(request, connection, upgrade)
+        return None
+
+    def _judge_connection(self, request: Request, connection: bytes, upgrade: bytes) -> Refusal | None:
+        options = {item.strip(b" \t").lower() for item in connection.split(b",")}
+        options.discard(b"")
+        if b"close" in options:
+            request.keep_alive = False
+        elif b"keep-alive" in options:
+            request.keep_alive = True
+        named = options - _CONNECTION_WORDS
+        if named:
+            if named & names.PROTECTED or not all(map(names.is_token, named)):
+                return BAD_CONNECTION
+            request.lines = [line for line in request.lines if line.partition(b":")[0].lower() not in named]
+        if b"upgrade" in options and upgrade and request.minor and not request.length:
+            wanted = [item.strip(b" \t") for item in upgrade.split(b",")]
+            request.upgrade = b", ".join(item for item in wanted if item.lower() in self.upgrades)
+        return None
+
+    def _judge_part(self, part: bytes) -> Refusal | None:
+        """Judge a head whose end is not there: refused early when no continuation can save it."""
+        problem = _first_problem(part)
+        if problem is not None or len(part) < self.max_head:
+            return problem
+        line_end = part.find(b"\r\n")
+        if line_end < 0 or len(part[:line_end].split(b" ")[1]) > self.max_target:
+            return TARGET_TOO_LONG
+        return HEAD_TOO_LARGE
+
+
+_CONNECTION_WORDS = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings", b"proxy-connection"))
+
+
+def _is_method(method: bytes) -> bool:
+    return len(method) <= _LONGEST_METHOD and names.is_token(method)
+
+
+def _first_problem(head: bytes) -> Refusal | None:
+    """
+    Find the first thing wrong that shows before the head is complete, in the order of the bytes.
+
+    The same for a part and for the whole, so that the verdict does not depend on how the bytes came.
+    """
+    match = _BAD_LINE.search(head)
+    line_end = head.find(b"\r\n")
+    if line_end >= 0 and (match is None or match.start() > line_end):
+        parts = head[:line_end].split(b" ")
+        if len(parts) != 3 or parts[2] not in _VERSIONS or not _is_method(parts[0]):
+            return BAD_REQUEST_LINE
+    return BAD_OCTET if match is not None else None
