@@ -24,6 +24,7 @@ PURE = (
     "clusters/backoff.py",
     "clusters/balancing/",
     "dataplane/accept_queue.py",
+    "http/answers.py",
     "http/chain.py",
     "http/fields.py",
     "http/filters/",
