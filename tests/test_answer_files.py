@@ -16,6 +16,9 @@ from netappliance.answer_files import (
     answer_files,
     load_templates,
 )
+from netappliance.config.loader import load
+from netappliance.errors import ConfigErrors
+from netappliance.registry import section_kinds
 
 HTML = b"text/html"
 
@@ -119,3 +122,14 @@ class LoadTests(SynchronousTestCase):
         error = str(self.assertRaises(ValueError, load_templates, answer_files(lines)))
         for word in ("none.html: No such file", f"large.html: more than {MAX_TEMPLATE} bytes", "0xff", "$nope is none"):
             self.assertIn(word, error)
+
+
+class ClusterTests(SynchronousTestCase):
+    """``answers`` of a cluster."""
+
+    def test_an_unusable_file_ends_the_check_with_its_name(self) -> None:
+        """Before anything starts."""
+        text = "[cluster web]\nbackends = 127.0.0.1:1\nanswers = 503 = /no/such.html\n"
+        error = self.assertRaises(ConfigErrors, load, text, "f.ini", section_kinds())
+        self.assertIn("[cluster web] answers: a file that cannot be used", str(error))
+        self.assertIn("/no/such.html: No such file", str(error))

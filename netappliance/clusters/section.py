@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
+from netappliance.answer_files import AnswerFile, answer_files, load_templates
 from netappliance.clusters.balancing import balancer_names
 from netappliance.config import values
 from netappliance.config.schema import option, suggestion
@@ -222,6 +223,13 @@ class ClusterSection:
         unit="addresses",
         doc="Addresses taken from one host name; further ones are left out.",
     )
+    answers: tuple[AnswerFile, ...] = option(
+        answer_files,
+        unit="files",
+        doc="HTTP: bodies of our own answers for this cluster, STATUS = path to an .html, .json or .txt file, one per "
+        "line; they come before the listener's.",
+        example="503 = pages/503.html",
+    )
 
 
 @implementer(ISectionKind)
@@ -233,8 +241,16 @@ class ClusterKind:
     schema = ClusterSection
 
     def check(self, section: ClusterSection, configuration: Configuration) -> Iterable[ConfigProblem]:
-        """Nothing depends on other sections."""
-        return ()
+        """The files of ``answers`` must be usable."""
+        yield from check_answers(f"cluster {section.name}", section.answers)
+
+
+def check_answers(title: str, files: Iterable[AnswerFile]) -> Iterator[ConfigProblem]:
+    """Yield a problem when template files of a section cannot be used."""
+    try:
+        load_templates(files)
+    except ValueError as error:
+        yield ConfigProblem(title, "answers", "a file that cannot be used", None, str(error))
 
 
 def check_cluster(title: str, key: str, name: str, configuration: Configuration) -> Iterator[ConfigProblem]:
