@@ -30,7 +30,6 @@ PURE = (
     "http/filters/",
     "http/framing/",
     "http/message.py",
-    "http/routing/",
     "sessions/admission.py",
     "sessions/histogram.py",
     "sessions/reasons.py",

@@ -66,6 +66,8 @@ class RequestFraming:
         :return: the head and the offset of what follows it; a refusal (after which nothing may be read as a request
             any more); or None when more bytes are needed.
         """
+        if data.startswith(b"\r\n", start):
+            start += 2  # one empty line before a request is forgiven (RFC 9112 section 2.2)
         end = data.find(b"\r\n\r\n", start, start + self.max_head)
         if end < 0:
             refusal = self._judge_part(data[start : start + self.max_head])
@@ -74,7 +76,7 @@ class RequestFraming:
         lines = head.split(b"\r\n")
         count = len(lines) - 1
         if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
-            return _first_problem(head) or TOO_MANY_FIELDS, start
+            return _first_problem(data[start : end + 2]) or TOO_MANY_FIELDS, start
         parts = lines[0].split(b" ")
         if len(parts) != 3:
             return BAD_REQUEST_LINE, start

@@ -51,7 +51,7 @@ class ResponseFraming:
         lines = head.split(b"\r\n")
         count = len(lines) - 1
         if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
-            return _first_problem(head) or HEAD_TOO_LARGE, start
+            return _first_problem(data[start : end + 2]) or HEAD_TOO_LARGE, start
         known = self._status_lines.get(lines[0]) or self._status(lines[0])
         if known is None:
             return BAD_STATUS_LINE, start
