@@ -30,6 +30,7 @@ PURE = (
     "http/filters/",
     "http/framing/",
     "http/message.py",
+    "http/routing/",
     "sessions/admission.py",
     "sessions/histogram.py",
     "sessions/reasons.py",

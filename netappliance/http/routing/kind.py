@@ -1,0 +1,93 @@
+"""``[route NAME]`` as a plug-in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from zope.interface import implementer
+
+from netappliance.clusters.section import check_cluster
+from netappliance.config.schema import suggestion
+from netappliance.errors import ConfigProblem
+from netappliance.http.routing.section import RouteSection, host_groups
+from netappliance.interfaces import ISectionKind
+
+if TYPE_CHECKING:
+    from netappliance.config.loader import Configuration
+
+
+@implementer(ISectionKind)
+class RouteKind:
+    """Which requests go where."""
+
+    kind = "route"
+    named = True
+    schema = RouteSection
+
+    def check(self, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+        """Listeners, cluster, and an answer where there is no cluster; twins are looked for once for all routes."""
+        title = f"route {section.name}"
+        yield from _check_listeners(title, section, configuration)
+        if section.cluster:
+            yield from _check_cluster(title, section, configuration)
+        yield from _check_redirect(title, section)
+        if section is next(route for (kind, _), route in configuration.parsed.items() if kind == "route"):
+            yield from _check_twins(configuration)
+
+
+def _listeners(configuration: Configuration) -> list[str]:
+    return [section.name for kind in ("http", "https") for section in configuration.sections(kind)]
+
+
+def _check_listeners(title: str, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+    for name in section.listeners:
+        if configuration.get("http", name) is None and configuration.get("https", name) is None:
+            known = _listeners(configuration)
+            why = f"no such listener{suggestion(name, known)}"
+            yield ConfigProblem(title, "listeners", why, name, ", ".join(known) or "an [http NAME] section")
+
+
+def _check_cluster(title: str, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+    cluster = configuration.get("cluster", section.cluster)
+    if cluster is None:
+        yield from check_cluster(title, "cluster", section.cluster, configuration)
+    elif cluster.balance_key == "token":
+        expected = "client_address | client_address_port | header:NAME | cookie:NAME | uri"
+        why = f"[{title}] has requests, and tokens are for datagrams"
+        yield ConfigProblem(f"cluster {cluster.name}", "balance_key", why, cluster.balance_key, expected)
+    if section.redirect:
+        why = f"the route has cluster = {section.cluster}, and can only do one of the two"
+        yield ConfigProblem(title, "redirect", why, section.redirect, "no redirect, or no cluster")
+
+
+def _check_redirect(title: str, section: RouteSection) -> Iterator[ConfigProblem]:
+    template = section.redirect_to
+    moved = section.redirect in ("301", "302", "308")
+    if moved and template is None:
+        yield ConfigProblem(title, "redirect_to", f"redirect = {section.redirect} needs it", "", "a template")
+    if template is None:
+        return
+    if not moved:
+        yield ConfigProblem(title, "redirect_to", "there is no redirect", template.text, "redirect = 301 | 302 | 308")
+    groups = host_groups(section) + section.path.groups
+    if template.captures > groups:
+        why = f"host and path of the route have {groups} captures"
+        yield ConfigProblem(title, "redirect_to", why, template.text, f"$1 to ${groups}" if groups else "no $1")
+
+
+def _check_twins(configuration: Configuration) -> Iterable[ConfigProblem]:
+    """Routes that could only shadow each other."""
+    seen: dict[tuple[str, str, str, frozenset[bytes], str], str] = {}
+    everywhere = tuple(_listeners(configuration)) or ("",)
+    for section in configuration.sections("route"):
+        twins = set()
+        for listener in section.listeners or everywhere:
+            for host in section.host:
+                place = (listener, host.text, section.path.text, frozenset(section.method), section.position)
+                twin = seen.setdefault(place, section.name)
+                if twin != section.name:
+                    twins.add((twin, host.text))
+        for twin, host_text in sorted(twins):
+            why = f"[route {twin}] has the same host, path, method, position and listener"
+            yield ConfigProblem(f"route {section.name}", "host", why, host_text, "one route for them")

@@ -1,0 +1,51 @@
+"""The answers of routes that have no cluster."""
+
+from __future__ import annotations
+
+from netappliance.http import fields
+from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.route import Route
+
+_DENIED = "this address is not served to you"
+_MOVED = {
+    301: "this address has moved for good",
+    302: "this address is elsewhere for now",
+    308: "this address has moved for good",
+}
+
+
+def redirect_answer(route: Route, exchange: Exchange) -> Answer:
+    """
+    Answer a request of a route without a cluster: its redirect, 401 for ``unauthorized``, else 403.
+
+    The Location keeps percent-encoding as the client sent it and holds printable ASCII only. A template that is a path
+    leads to this host, whatever the client's path looks like; one whose host the client's own Host or captures would
+    spoil is answered with 400.
+
+    :param exchange: its ``request`` as the filters left it, ``captures``, ``port`` and ``secure`` are looked at.
+    """
+    section = route.section
+    if section.redirect == "unauthorized":
+        realm = route.name.replace("\\", "").replace('"', "")
+        challenge = fields.line(b"WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"'.encode())
+        return Answer(401, "this address needs a user", [challenge])
+    if section.redirect_to is None:
+        return Answer(403, _DENIED)
+    request = exchange.request
+    # the target of OPTIONS * is no path
+    target = b"/" if request.target == b"*" else request.target
+    path, _, query = target.partition(b"?")
+    values = {
+        "host": request.host,
+        "port": b"%d" % (request.port or exchange.port),
+        "path": path,
+        "query": query,
+        "target": target,
+        "scheme": b"https" if exchange.secure else b"http",
+    }
+    try:
+        location = section.redirect_to.expand(values, exchange.captures)
+    except ValueError as error:
+        return Answer(400, str(error))
+    status = int(section.redirect)
+    return Answer(status, _MOVED[status], [fields.line(b"Location", location)])

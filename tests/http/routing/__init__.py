@@ -1,0 +1,1 @@
+"""Routing: patterns, precedence, redirects, and what is checked when a file is loaded."""
