@@ -9,12 +9,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from netappliance.tracker import sockets
-from netappliance.tracker.hosts import GAUGES
+from netappliance.tracker.totals import GAUGES
 
 if TYPE_CHECKING:
     from netappliance.tracker.service import TrackerService
 
-_PREFIX = "netappliance_tracker_"
+PREFIX = "netappliance_tracker_"
 _HELP = {
     "opening": "Connections to the remote host that are opening.",
     "open": "Connections to the remote host that are open.",
@@ -31,33 +31,41 @@ class TrackerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
-        hosts = self._service.table.hosts
-        shown = [*hosts.series.values(), hosts.other]
+        yield from self._hosts()
+        yield from self._health()
+
+    def _hosts(self) -> Iterator[Metric]:
+        shown = self._service.places.hosts.series()
         for index, word in enumerate(GAUGES):
             for suffix in ("", "_total"):
                 gauge = GaugeMetricFamily(f"conntrack_{word}_connections{suffix}", _HELP[word], labels=["host"])
                 for host in shown:
                     gauge.add_metric([host.label], host.gauges[index])
                 yield gauge
-        yield from self._health()
 
     def _health(self) -> Iterator[Metric]:
-        table, source = self._service.table, self._service.source
+        table, source, hosts = self._service.table, self._service.source, self._service.places.hosts
         counters = (
-            ("opened", "Connections of any protocol whose opening was seen.", table.opened),
-            ("closed", "Connections of any protocol whose end was seen.", table.closed),
+            ("adopted", "Connections found open, whose opening was not seen.", table.adopted),
             ("unobserved", "Entries that a dump proved gone without an event.", table.unobserved),
             ("events", "Events received.", source.events),
             ("events_lost", "Events that the kernel dropped for want of buffer.", source.lost),
             ("malformed", "Netlink messages that were garbage.", source.malformed),
             ("dumps", "Complete readings of the kernel's table.", source.resyncs),
             ("dumps_refused", "Readings that failed.", source.refused),
+            (
+                "hosts_overflowed",
+                "Connections whose remote end found no room to be counted by itself.",
+                hosts.overflowed,
+            ),
         )
         for name, text, value in counters:
-            yield CounterMetricFamily(_PREFIX + name, text, value=value)
-        yield GaugeMetricFamily(_PREFIX + "up", "1 while the tracker has the kernel's events.", self._service.up)
-        yield GaugeMetricFamily(_PREFIX + "entries", "Connections known.", len(table.entries))
+            yield CounterMetricFamily(PREFIX + name, text, value=value)
+        yield GaugeMetricFamily(PREFIX + "up", "1 while the tracker has the kernel's events.", int(source.up))
+        yield GaugeMetricFamily(PREFIX + "entries", "Connections known.", len(table))
+        yield GaugeMetricFamily(PREFIX + "hosts", "Remote ends counted by themselves.", len(hosts))
+        yield GaugeMetricFamily(PREFIX + "dump_secs", "How long the last reading took.", source.dump_secs)
         fill = sockets.table_fill()
         if fill is not None:
-            yield GaugeMetricFamily(_PREFIX + "kernel_entries", "Entries of the kernel's table.", fill[0])
-            yield GaugeMetricFamily(_PREFIX + "kernel_limit", "Most entries that the kernel's table holds.", fill[1])
+            yield GaugeMetricFamily(PREFIX + "kernel_entries", "Entries of the kernel's table.", fill[0])
+            yield GaugeMetricFamily(PREFIX + "kernel_limit", "Most entries that the kernel's table holds.", fill[1])

@@ -12,32 +12,48 @@ from typing import NamedTuple
 
 NEW, UPDATE, DESTROY = range(3)
 SEEN_REPLY = 2
-TCP = 6
-UDP = 17
+#: status bits of an entry whose reply tuple is not the inverse of the original one
+TRANSLATED = 0x30
+ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 GROUP_NEW, GROUP_UPDATE, GROUP_DESTROY = 1, 2, 3
 
-_NFNL_CTNETLINK = 1
-_NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
-_NLM_F_CREATE = 0x400
-_ERROR, _DONE = 2, 3
-_HEADER = struct.Struct("=IHHII")
-_LEN = struct.Struct("=I")
-_ATTRIBUTE = struct.Struct("=HH")
+NFNL_CTNETLINK = 1
+NLM_F_REQUEST, NLM_F_DUMP, NLM_F_CREATE = 0x1, 0x300, 0x400
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+HEADER = struct.Struct("=IHHII")
+ATTRIBUTE = struct.Struct("=HH")
+#: bytes before the first attribute: nlmsghdr and nfgenmsg
+PAYLOAD = 20
+_GET, _GET_STATS_CPU, _GET_STATS = 0x0101, 0x0104, 0x0105
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
-_COUNTER_TYPES = (9, 10)
-#: headers of a tuple in the shape that all IPv4 / IPv6 port protocols have: (offset, expected) of the attributes
-_V4_SHAPE = _ATTRIBUTE.pack(8, 1)
-_V6_SHAPE = _ATTRIBUTE.pack(20, 3)
+_ERRNO = struct.Struct("=i")
+#: headers of a tuple in the shape that all IPv4 / IPv6 protocols have: (length, type) of the first attribute
+V4_SHAPE = ATTRIBUTE.pack(8, 1)
+V6_SHAPE = ATTRIBUTE.pack(20, 3)
+#: CTA_STATS_* -> name, of GET_STATS_CPU
+_CPU_STATS = {
+    2: "found",
+    4: "invalid",
+    8: "insert",
+    9: "insert_failed",
+    10: "drop",
+    11: "early_drop",
+    12: "error",
+    13: "search_restart",
+    14: "clash_resolve",
+    15: "chaintoolong",
+}
+CPU_STATS = tuple(_CPU_STATS.values())
 
 
 class Change(NamedTuple):
     """
-    One entry of a dump or one event.
+    One entry of a dump or one event. A number that the message does not carry is -1.
 
-    ``orig`` and ``reply`` are the raw tuple attributes, ``zone`` 0 unless set; ``state`` (TCP, linux
-    nf_conntrack_tcp.h 0-9), ``status`` and ``timeout`` (seconds left) are -1 when the message does not carry them;
-    ``original`` and ``replied`` are (packets, bytes), ``start_ns`` is since the epoch; -1 or None when absent.
+    ``orig`` and ``reply`` are the raw tuple attributes, ``zone`` 0 unless set; ``state`` is TCP's (linux
+    nf_conntrack_tcp.h, 0-9), ``timeout`` seconds left, ``ident`` the kernel's CTA_ID; times are nanoseconds since the
+    epoch, of the entry's start and end and of the event itself.
     """
 
     kind: int
@@ -47,9 +63,15 @@ class Change(NamedTuple):
     status: int
     state: int
     timeout: int
-    original: tuple[int, int] | None
-    replied: tuple[int, int] | None
+    ident: int
+    mark: int
+    orig_packets: int
+    orig_bytes: int
+    reply_packets: int
+    reply_bytes: int
     start_ns: int
+    stop_ns: int
+    event_ns: int
 
 
 class Batch(NamedTuple):
@@ -71,97 +93,43 @@ class Ends(NamedTuple):
     destination_port: int
 
 
-def decode(data: bytes) -> Batch:
-    """Decode everything of one receive; what is malformed is counted and left out, never raised."""
-    changes: list[Change] = []
-    done, errno, malformed = False, 0, 0
-    offset, size = 0, len(data)
-    unpack = _HEADER.unpack_from
-    while offset + 16 <= size:
-        length, kind, flags, _, _ = unpack(data, offset)
-        end = offset + length
-        if length < 16 or end > size:
-            return Batch(changes, done, errno, malformed + 1)
-        if kind >> 8 == _NFNL_CTNETLINK:
-            event = DESTROY if kind & 255 == 2 else NEW if flags & _NLM_F_CREATE else UPDATE
-            change = _entry(data, offset + 20, end, event)
-            if change is None:
-                malformed += 1
-            else:
-                changes.append(change)
-        elif kind == _DONE:
-            done = True
-        elif kind == _ERROR and length >= 20:
-            errno = errno or -struct.unpack_from("=i", data, offset + 16)[0]
-        offset += (length + 3) & ~3
-    return Batch(changes, done, errno, malformed + (0 < size - offset < 16))
+def event_kind(message_type: int, flags: int) -> int:
+    """Return NEW, UPDATE or DESTROY; an entry of a dump is an UPDATE."""
+    return DESTROY if message_type & 255 == 2 else NEW if flags & NLM_F_CREATE else UPDATE
 
 
-def _entry(data: bytes, offset: int, end: int, event: int) -> Change | None:
-    orig = reply = b""
-    zone, status, state, timeout, start = 0, -1, -1, -1, -1
-    counters: list[tuple[int, int] | None] = [None, None]
-    unpack = _ATTRIBUTE.unpack_from
-    try:
-        while offset + 4 <= end:
-            length, kind = unpack(data, offset)
-            if length < 4 or offset + length > end:
-                return None
-            kind &= 0x3FFF
-            body = offset + 4
-            if kind == 1:
-                orig = data[body : offset + length]
-            elif kind == 2:
-                reply = data[body : offset + length]
-            elif kind == 3:
-                status = _U32.unpack_from(data, body)[0]
-            elif kind == 4:
-                state = _tcp_state(data, body, offset + length)
-            elif kind == 7:
-                timeout = _U32.unpack_from(data, body)[0]
-            elif kind == 18:
-                zone = _U16.unpack_from(data, body)[0]
-            elif kind in _COUNTER_TYPES:
-                counters[kind - 9] = _be64_pair(data, body, offset + length)
-            elif kind == 20 and length >= 16:
-                start = struct.unpack_from(">Q", data, body + 4)[0]
-            offset += (length + 3) & ~3
-    except struct.error:
-        return None
-    if len(orig) < 24 or len(reply) < 24:
-        return None
-    return Change(event, orig, reply, zone, status, state, timeout, counters[0], counters[1], start)
-
-
-def _tcp_state(data: bytes, offset: int, end: int) -> int:
-    """Return the u8 of CTA_PROTOINFO_TCP > CTA_PROTOINFO_TCP_STATE; it is the first attribute of both nests."""
-    if end - offset >= 9 and data[offset + 2] == 1 and data[offset + 6] == 1:
-        return data[offset + 8]
-    return -1
-
-
-def _be64_pair(data: bytes, offset: int, end: int) -> tuple[int, int] | None:
-    """Return (packets, bytes) of CTA_COUNTERS_*."""
-    if end - offset < 24:
-        return None
-    packets, octets = struct.unpack_from(">4xQ4xQ", data, offset)
-    return packets, octets
+def refusal(data: bytes, offset: int, length: int) -> int:
+    """Return the errno of an NLMSG_ERROR or NLMSG_DONE at ``offset``; 0 for none."""
+    return max(0, -_ERRNO.unpack_from(data, offset + 16)[0]) if length >= 20 else 0
 
 
 def ends(raw: bytes) -> Ends | None:
     """Decode a raw tuple; None when it is not one."""
-    if raw[4:8] == _V4_SHAPE and len(raw) >= 32:
+    if raw[4:8] == V4_SHAPE and len(raw) >= 32:
         wide = 4
-    elif raw[4:8] == _V6_SHAPE and len(raw) >= 56:
+    elif raw[4:8] == V6_SHAPE and len(raw) >= 56:
         wide = 16
     else:
         return None
     proto = 4 + 2 * (4 + wide)  # the CTA_TUPLE_PROTO header
     number = raw[proto + 8]
     ports = (0, 0)
-    if len(raw) >= proto + 28 and raw[proto + 14] == 2 and raw[proto + 22] == 3:
+    if len(raw) >= proto + 28 and raw[proto + 12 : proto + 16] == _SPORT and raw[proto + 20 : proto + 24] == _DPORT:
         ports = _U16.unpack_from(raw, proto + 16)[0], _U16.unpack_from(raw, proto + 24)[0]
     return Ends(raw[8 : 8 + wide], raw[12 + wide : 12 + 2 * wide], number, *ports)
+
+
+_SPORT = ATTRIBUTE.pack(6, 2)
+_DPORT = ATTRIBUTE.pack(6, 3)
+
+
+def inverse(raw: bytes) -> bytes:
+    """Return the tuple of the other direction of a port protocol's raw tuple that is not translated."""
+    wide = 4 if raw[4:8] == V4_SHAPE else 16
+    first, second, proto = 8, 12 + wide, 4 + 2 * (4 + wide)
+    addresses = raw[second : second + wide] + raw[first + wide : second] + raw[first : first + wide]
+    ports = raw[proto + 24 : proto + 26] + raw[proto + 18 : proto + 24] + raw[proto + 16 : proto + 18]
+    return raw[:first] + addresses + raw[second + wide : proto + 16] + ports + raw[proto + 26 :]
 
 
 def address(packed: bytes) -> str:
@@ -169,6 +137,68 @@ def address(packed: bytes) -> str:
     return str(ipaddress.ip_address(packed))
 
 
+def endpoint(packed: bytes, port: int) -> str:
+    """Return ``address:port`` (``[v6]:port``), or the address alone for port 0."""
+    text = address(packed)
+    if not port:
+        return text
+    return f"[{text}]:{port}" if len(packed) == 16 else f"{text}:{port}"
+
+
 def dump_request(sequence: int) -> bytes:
     """Ask for every entry of every family (AF_UNSPEC)."""
-    return _HEADER.pack(20, 0x0101, _NLM_F_REQUEST | _NLM_F_DUMP, sequence, 0) + bytes(4)
+    return HEADER.pack(PAYLOAD, _GET, NLM_F_REQUEST | NLM_F_DUMP, sequence, 0) + bytes(4)
+
+
+def cpu_stats_request(sequence: int) -> bytes:
+    """Ask for the counters of every CPU."""
+    return HEADER.pack(PAYLOAD, _GET_STATS_CPU, NLM_F_REQUEST | NLM_F_DUMP, sequence, 0) + bytes(4)
+
+
+def stats_request(sequence: int) -> bytes:
+    """Ask for the number of entries and the most that the table holds."""
+    return HEADER.pack(PAYLOAD, _GET_STATS, NLM_F_REQUEST, sequence, 0) + bytes(4)
+
+
+class Stats(NamedTuple):
+    """Answers to both statistics requests: counters by CPU, and (entries, most entries) or None."""
+
+    cpus: dict[int, dict[str, int]]
+    fill: tuple[int, int] | None
+    done: bool
+
+
+def decode_stats(data: bytes) -> Stats:
+    """Decode everything of one receive; what is malformed is left out."""
+    cpus: dict[int, dict[str, int]] = {}
+    fill = None
+    done = False
+    offset, size = 0, len(data)
+    while offset + 16 <= size:
+        length, kind, _, _, _ = HEADER.unpack_from(data, offset)
+        if length < 16 or offset + length > size:
+            break
+        if kind in (NLMSG_DONE, NLMSG_ERROR):
+            done = True
+        elif kind in (_GET_STATS_CPU, _GET_STATS) and length >= PAYLOAD:
+            numbers = _numbers(data, offset + PAYLOAD, offset + length)
+            if kind == _GET_STATS:
+                fill = (numbers[1], numbers[2]) if 1 in numbers and 2 in numbers else None
+                done = True
+            else:
+                cpu = _U16.unpack_from(data, offset + 18)[0]
+                cpus[cpu] = {name: numbers[each] for each, name in _CPU_STATS.items() if each in numbers}
+        offset += (length + 3) & ~3
+    return Stats(cpus, fill, done)
+
+
+def _numbers(data: bytes, offset: int, end: int) -> dict[int, int]:
+    found = {}
+    while offset + 8 <= end:
+        length, kind = ATTRIBUTE.unpack_from(data, offset)
+        if length < 4 or offset + length > end:
+            break
+        if length == 8:
+            found[kind & 0x3FFF] = int(_U32.unpack_from(data, offset + 4)[0])
+        offset += (length + 3) & ~3
+    return found

@@ -1,33 +1,57 @@
-"""Which series a connection belongs to, within a budget. Sans-I/O."""
+"""Which remote ends have a series of their own: those with most connections, within a budget. Sans-I/O."""
 
 from __future__ import annotations
 
+import heapq
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from operator import attrgetter
 
-from netappliance.tracker.ctnetlink import Ends, address
+from netappliance.tracker.ctnetlink import endpoint
+from netappliance.tracker.totals import OPEN
 
 OTHER = "other"
-#: TCP state of the kernel (0-9) -> index of GAUGES; -1 is not counted (the seed's table)
-STATE_GAUGE = (-1, 0, 0, 1, 2, 2, 2, 2, 3, 0)
-GAUGES = ("opening", "open", "closing", "closed")
-HOW = ("fin", "rst", "refused", "timeout", "unanswered", "killed", "unobserved")
+CANDIDATES_PER_SERIES = 16
+"""Remote ends that are counted one by one, as a multiple of the series budget; those beyond are one number."""
+MAX_CANDIDATES = 65536
+"""The same, however large the budget is (unless it is larger itself)."""
+_STAY = 1.25
+"""A series keeps its place until another host is busier by this factor, so that two do not take turns."""
+
+Ignore = Callable[[bytes, int], bool]
 
 
 class Host:
-    """Numbers of one series: gauges in the order of GAUGES, totals, and when it last had a connection."""
+    """
+    One remote end.
 
-    __slots__ = ("closed", "gauges", "label", "opened", "used")
+    :ivar gauges: connections now by index of totals.GAUGES. :ivar used: when that last changed.
+    :ivar score: connections at its last ranking, halved with time. :ivar shown: it has a series of its own.
+    """
+
+    __slots__ = ("gauges", "label", "score", "shown", "used")
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.gauges = [0, 0, 0, 0]
-        self.opened = 0
-        self.closed = dict.fromkeys(HOW, 0)
+        self.gauges = [0] * 5
         self.used = 0.0
+        self.score = 0.0
+        self.shown = False
+
+    @property
+    def active(self) -> int:
+        """Connections in any state."""
+        opening, opened, closing, closed, _ = self.gauges
+        return opening + opened + closing + closed
 
 
-def ignore_rule(text: str) -> Callable[[bytes, int], bool]:
+def network_range(text: str) -> tuple[bytes, bytes]:
+    """Return the first and last packed address of an address or network; ValueError when it is none."""
+    network = ipaddress.ip_network(text.strip(), strict=False)
+    return network.network_address.packed, network.broadcast_address.packed
+
+
+def ignore_rule(text: str) -> Ignore:
     """
     Return a predicate on (packed address, port) for an address, a network, or address:port ([v6]:port).
 
@@ -39,10 +63,9 @@ def ignore_rule(text: str) -> Callable[[bytes, int], bool]:
         if where.startswith("[") or where.count(":") == 1:
             where, _, digits = where.rpartition(":")
             port, where = int(digits), where.strip("[]")
-        network = ipaddress.ip_network(where, strict=False)
+        low, high = network_range(where)
     except ValueError:
-        raise ValueError("expected an address, a network or address:port") from None
-    low, high = network.network_address.packed, network.broadcast_address.packed
+        raise ValueError("an address, a network or address:port") from None
 
     def ignored(packed: bytes, remote_port: int) -> bool:
         return len(packed) == len(low) and low <= packed <= high and port in (0, remote_port)
@@ -52,63 +75,80 @@ def ignore_rule(text: str) -> Callable[[bytes, int], bool]:
 
 class Hosts:
     """
-    The series, at most ``limit`` and ``other``.
+    Remote ends by (packed address, port or 0).
 
-    The remote end is the seed's: original destination of what we open, original source of what is opened to us
-    (never with its ephemeral port), the real backend of what we forward.
-
-    :param local: packed addresses of this host. :param keep_s: seconds that zeros of an idle series stay.
+    :param limit: series. :param keep_s: seconds that zeros of an idle series stay.
+    :ivar candidates: hosts that are counted one by one.
+    :ivar overflow: stands for all that found no room as a candidate. :ivar overflowed: how often that happened.
     """
 
-    def __init__(
-        self, local: Iterable[bytes], ignore: Iterable[Callable[[bytes, int], bool]], limit: int, keep_s: float
-    ) -> None:
-        self.local = frozenset(local)
+    def __init__(self, limit: int, keep_s: float) -> None:
         self.limit = limit
         self.keep_s = keep_s
+        self.overflow = Host(OTHER)
         self.overflowed = 0
-        self.series: dict[str, Host] = {}
-        self.other = Host(OTHER)
-        self._ignore = tuple(ignore)
-        self._cache: dict[tuple[bytes, int], Host | None] = {}
+        self.candidates = max(limit, min(limit * CANDIDATES_PER_SERIES, MAX_CANDIDATES))
+        self._known: dict[tuple[bytes, int], Host] = {}
+        self._shown: list[Host] = []
+        self._ranked = 0.0
 
-    def set_local(self, local: Iterable[bytes]) -> None:
-        """Take the host's addresses as they are now (entries keep the series they have)."""
-        self.local = frozenset(local)
+    def __len__(self) -> int:
+        """Hosts counted one by one."""
+        return len(self._known)
 
-    def find(self, orig: Ends, reply: Ends, now: float) -> Host | None:
-        """Return the series of a connection, or None when it is ignored."""
-        if orig.source in self.local:
-            key = (orig.destination, orig.destination_port)
-        elif orig.destination in self.local:
-            key = (orig.source, 0)
-        elif reply.source in self.local:
-            key = (reply.destination, 0)
-        else:
-            key = (reply.source, reply.source_port)
-        cached = self._cache.get(key)
-        if cached is not None:
-            return cached
-        packed, port = key
-        if any(rule(packed, port) for rule in self._ignore):
-            return None
-        if len(self.series) >= self.limit:
-            self.overflowed += 1
-            return self.other
-        host = text = address(packed)
-        if port:
-            host = f"[{text}]:{port}" if len(packed) == 16 else f"{text}:{port}"
-        found = self._cache[key] = self.series[host] = Host(host)
-        found.used = now
-        return found
+    def find(self, packed: bytes, port: int, now: float) -> Host:
+        """Return the host of a remote end; while the budget has room it is shown at once."""
+        key = (packed, port)
+        host = self._known.get(key)
+        if host is None:
+            if len(self._known) >= self.candidates:
+                self.overflowed += 1
+                return self.overflow
+            host = self._known[key] = Host(endpoint(packed, port))
+            host.used = now
+            if len(self._shown) < self.limit:
+                host.shown = True
+                self._shown.append(host)
+        return host
 
-    def expire(self, now: float) -> None:
-        """Forget series that have had no connection for ``keep_s``."""
-        idle = {h.label for h in self.series.values() if not any(h.gauges) and now - h.used > self.keep_s}
-        if idle:
-            self._cache = {key: host for key, host in self._cache.items() if host and host.label not in idle}
-            for label in idle:
-                host = self.series.pop(label)
-                self.other.opened += host.opened
-                for how, count in host.closed.items():
-                    self.other.closed[how] += count
+    def series(self) -> list[Host]:
+        """Return the hosts to show and, last, one called other with the sum of the rest."""
+        rest = Host(OTHER)
+        for host in (*self._known.values(), self.overflow):
+            if not host.shown:
+                rest.gauges = [left + right for left, right in zip(rest.gauges, host.gauges, strict=True)]
+        return [*self._shown, rest]
+
+    def rank(self, now: float) -> bool:
+        """
+        Forget hosts that have had no connection for ``keep_s``, and show the busiest. Call every few seconds.
+
+        :return: hosts were forgotten, so that nobody may give their objects to new connections.
+        """
+        passed, self._ranked = now - self._ranked, now
+        fade = 0.5 ** (passed / max(self.keep_s / 4, 1.0))
+        idle = []
+        for key, host in self._known.items():
+            active = host.active
+            host.score = max(active, host.score * fade)
+            if not active and not host.gauges[-1] and now - host.used > self.keep_s:
+                idle.append(key)
+        for key in idle:
+            del self._known[key]
+        for host in self._shown:
+            host.score *= _STAY
+        self._show(heapq.nlargest(self.limit, self._known.values(), key=attrgetter("score")))
+        return bool(idle)
+
+    def _show(self, best: list[Host]) -> None:
+        for host in self._shown:
+            host.shown = False
+            host.score /= _STAY
+        for host in best:
+            host.shown = True
+        self._shown = best
+
+    def is_open(self, packed: bytes, port: int) -> bool:
+        """True while a connection to that remote end is open."""
+        host = self._known.get((packed, port))
+        return host is not None and host.gauges[OPEN] > 0

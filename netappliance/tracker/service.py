@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
@@ -10,6 +11,7 @@ from twisted.logger import Logger
 
 from netappliance.tracker import sockets
 from netappliance.tracker.hosts import Hosts
+from netappliance.tracker.places import Places
 from netappliance.tracker.source import ConntrackSource
 from netappliance.tracker.table import Table
 
@@ -17,39 +19,35 @@ if TYPE_CHECKING:
     from netappliance.appliance import Appliance
     from netappliance.tracker.section import TrackerSection
 
+RANK_S = 5.0
+"""How often hosts are ranked and this host's own addresses read (seconds)."""
+
+RETRY_S = 30.0
+"""How often a source that failed is tried again (seconds)."""
+
 
 class TrackerService(Service):
-    """Starts without rights too: then ``up`` is 0 and the log says what it cannot see."""
+    """Starts without rights too: then ``source.up`` is False and the log says what it cannot see."""
 
     _log = Logger()
 
     def __init__(self, section: TrackerSection, appliance: Appliance) -> None:
         self.section = section
-        self.table = Table(Hosts((), section.ignore, section.max_hosts, section.keep_s))
+        self.places = Places(Hosts(section.max_hosts, section.keep_s), section.ignore, ())
+        self.table = Table(self.places)
         self.source = ConntrackSource(self.table, appliance.reactor, appliance.clock, section.receive_buffer)
-        self.up = False
         self._clock = appliance.clock
-        self._reconciled = 0.0
+        self._reconciled = self._ranked = self._tried = 0.0
         self._tick = LoopingCall(self._each_second)
         self._tick.clock = appliance.reactor
 
     def startService(self) -> None:
         """Subscribe to events and read the table."""
         super().startService()
-        self.table.hosts.local = sockets.local_addresses()
-        self._reconciled = self._clock()
-        try:
-            self.source.start()
-        except OSError as problem:
-            self.source.stop()
-            self._log.warn(
-                "[tracker] cannot see the kernel's connections ({why}); it needs CAP_NET_ADMIN and ctnetlink",
-                why=problem.strerror,
-            )
-            return
-        self.up = True
+        self._look_around()
+        self._try_source()
         fill = sockets.table_fill()
-        if fill is not None and not fill[0]:
+        if self.source.up and fill is not None and not fill[0]:
             self._log.warn("[tracker] the kernel tracks no connection now; it does so once a ruleset asks for it")
         self._tick.start(1.0, now=False)
 
@@ -58,17 +56,38 @@ class TrackerService(Service):
         if self._tick.running:
             self._tick.stop()
         self.source.stop()
-        self.up = False
         super().stopService()
+
+    def _try_source(self) -> None:
+        self._tried = self._reconciled = self._clock()
+        try:
+            self.source.start()
+        except OSError as problem:
+            self.source.stop()
+            self._log.warn(
+                "[tracker] cannot see the kernel's connections ({why}); it needs CAP_NET_ADMIN and ctnetlink",
+                why=problem.strerror,
+            )
+
+    def _look_around(self) -> None:
+        """Read what may change behind our back: the host's addresses, and the wall clock."""
+        self._ranked = now = self._clock()
+        self.table.wall_offset = time.time() - now
+        try:
+            self.places.set_local(sockets.local_addresses())
+        except OSError as problem:
+            self._log.warn("[tracker] cannot read this host's addresses: {why}", why=problem.strerror)
+        self.places.rank(now)
 
     def _each_second(self) -> None:
         now = self._clock()
-        try:
-            self.source.check_loss()
-            if now - self._reconciled >= self.section.reconcile_s:
-                self._reconciled = now
-                self.table.hosts.set_local(sockets.local_addresses())
-                self.source.resync()
-        except OSError as problem:
-            self._log.warn("[tracker] cannot read the kernel's table: {why}", why=problem.strerror)
-        self.table.hosts.expire(now)
+        if now - self._ranked >= RANK_S:
+            self._look_around()
+        if not self.source.up:
+            if now - self._tried >= RETRY_S:
+                self._try_source()
+            return
+        self.source.check()
+        if now - self._reconciled >= self.section.reconcile_s:
+            self._reconciled = now
+            self.source.resync()
