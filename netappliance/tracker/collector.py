@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from netappliance.tracker import sockets
+from netappliance.tracker import group_metrics, sockets
 from netappliance.tracker.totals import GAUGES
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ class TrackerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
         yield from self._hosts()
+        yield from group_metrics.families(self._service.places.totals.values())
+        yield group_metrics.expected(self._service.section.expected, self._service.places.totals.values())
         yield from self._health()
 
     def _hosts(self) -> Iterator[Metric]:
@@ -65,6 +67,8 @@ class TrackerCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "entries", "Connections known.", len(table))
         yield GaugeMetricFamily(PREFIX + "hosts", "Remote ends counted by themselves.", len(hosts))
         yield GaugeMetricFamily(PREFIX + "dump_secs", "How long the last reading took.", source.dump_secs)
+        acct = int(sockets.switched_on("nf_conntrack_acct"))
+        yield GaugeMetricFamily(PREFIX + "accounting", "1 when the kernel counts packets and bytes.", acct)
         fill = sockets.table_fill()
         if fill is not None:
             yield GaugeMetricFamily(PREFIX + "kernel_entries", "Entries of the kernel's table.", fill[0])

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from operator import attrgetter
 
 from netappliance.tracker.ctnetlink import endpoint
-from netappliance.tracker.totals import OPEN
 
 OTHER = "other"
 CANDIDATES_PER_SERIES = 16
@@ -147,8 +146,3 @@ class Hosts:
         for host in best:
             host.shown = True
         self._shown = best
-
-    def is_open(self, packed: bytes, port: int) -> bool:
-        """True while a connection to that remote end is open."""
-        host = self._known.get((packed, port))
-        return host is not None and host.gauges[OPEN] > 0

@@ -27,8 +27,12 @@ class TrackerKind:
     schema = TrackerSection
 
     def check(self, section: TrackerSection, configuration: Configuration) -> Iterable[ConfigProblem]:
-        """Nothing depends on other sections."""
-        return ()
+        """Expected links are groups."""
+        known = [group.name for group in section.groups]
+        for name in section.expected:
+            if name not in known:
+                expected = "names of groups: " + (", ".join(known) or "there are none")
+                yield ConfigProblem("tracker", "expected", "no such group", name, expected)
 
     def make_service(self, section: TrackerSection, appliance: Appliance) -> IService:
         """Build it."""

@@ -103,7 +103,7 @@ class Places:
         if place is None:
             if len(self._cache) >= CACHE:
                 self._cache.clear()
-            place = self._find(ends(orig), ends(reply), now)
+            place = self.place_of(ends(orig), ends(reply), now)
             place = self._cache[key] = self._places.setdefault(place, place)
         return place
 
@@ -131,7 +131,8 @@ class Places:
     def _is_local(self, packed: bytes) -> bool:
         return packed in self.local or (len(packed) == 4 and packed[0] == 127)
 
-    def _find(self, orig: Ends | None, reply: Ends | None, now: float) -> Place:
+    def place_of(self, orig: Ends | None, reply: Ends | None, now: float) -> Place:
+        """Return the place of a connection by its decoded tuples (None: of no known family)."""
         if orig is None or reply is None:
             return self._ignored[False]
         packed, port, direction = self.remote(orig, reply)

@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.tracker.hosts import ignore_rule
+from netappliance.tracker.places import Group, group_rule
 
 
 def _ignore(value: str) -> Callable[[bytes, int], bool]:
     return ignore_rule(value)
+
+
+def _groups(value: str) -> tuple[Group, ...]:
+    found = tuple(group_rule(line) for line in values.lines(value))
+    if len(found) > MAX_GROUPS:
+        raise ValueError(f"at most {MAX_GROUPS} groups")
+    if len({group.name for group in found}) < len(found):
+        raise ValueError("each group's name once")
+    return found
+
+
+MAX_GROUPS = 256
+"""Every group has some forty series of its own, and every new remote end is compared with all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +38,25 @@ class TrackerSection:
         unit="addresses",
         doc="Remote ends that get no series: address, network, or address:port ([v6]:port).",
     )
+    groups: tuple[Group, ...] = option(
+        _groups,
+        "",
+        unit="NAME = CIDR[,CIDR...][:PORT]",
+        doc="Groups of connections with counters of their own, one per line: networks of the remote end, and the "
+        "service's port; the first that matches wins, the rest is group other.",
+        example="db = 10.1.0.0/16, [2001:db8::/32]:5432",
+    )
+    expected: tuple[str, ...] = option(
+        values.words,
+        "",
+        unit="names",
+        doc="Groups that should always have an open connection; each has a gauge that is 0 while it has none.",
+    )
     max_hosts: int = option(
-        values.integer(1, 100_000), "200", unit="series", doc='Series budget; further hosts are host="other".'
+        values.integer(1, 100_000),
+        "200",
+        unit="series",
+        doc='Series budget: the busiest hosts; further ones are host="other".',
     )
     keep_s: float = option(
         values.duration,

@@ -33,7 +33,7 @@ class TrackerService(Service):
 
     def __init__(self, section: TrackerSection, appliance: Appliance) -> None:
         self.section = section
-        self.places = Places(Hosts(section.max_hosts, section.keep_s), section.ignore, ())
+        self.places = Places(Hosts(section.max_hosts, section.keep_s), section.ignore, section.groups)
         self.table = Table(self.places)
         self.source = ConntrackSource(self.table, appliance.reactor, appliance.clock, section.receive_buffer)
         self._clock = appliance.clock
@@ -87,7 +87,7 @@ class TrackerService(Service):
             if now - self._tried >= RETRY_S:
                 self._try_source()
             return
-        self.source.check()
+        self.source.check_loss()
         if now - self._reconciled >= self.section.reconcile_s:
             self._reconciled = now
             self.source.resync()

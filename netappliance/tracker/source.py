@@ -149,21 +149,23 @@ class ConntrackSource:
         if self.table.dumping:
             self.table.abandon_dump()
 
-    def check(self) -> None:
+    def check_loss(self) -> bool:
         """Read the drop counter; ask for a dump when events were lost; end one that stalls. Call once a second."""
         if self._events is None:
-            return
+            return False
         try:
             drops = sockets.drops(self._events.socket)
         except OSError as problem:
             self._fail_events(problem)
-            return
-        self.lost += (drops - self._drops) & 0xFFFFFFFF
+            return False
+        fresh = (drops - self._drops) & 0xFFFFFFFF
+        self.lost += fresh
         self._drops = drops
         if self.table.dumping and self._dumps is not None and self._clock() - self._progress > STALL_S:
             self._fail_dump("it stalled")
         if self.lost != self._dump_lost:
             self.resync()
+        return bool(fresh)
 
     def resync(self) -> None:
         """Start a dump as soon as the events that wait are taken, unless one is under way."""
@@ -236,6 +238,8 @@ class ConntrackSource:
         self.refused += 1
         self._dump_lost = -1  # so that the next check tries again
         self._close_dumps()
+        if self._events is not None:
+            self._events.drain()  # what waits may be the openings of what the dump brought
         self.table.abandon_dump()
         self._log.warn("[tracker] a dump of the kernel's connections failed: {why}", why=why)
 
