@@ -43,6 +43,7 @@ class Cluster:
         self._usable: tuple[Backend, ...] = ()
         self._usable_backups: tuple[Backend, ...] = ()
         self._by_token: dict[bytes, tuple[Backend, ...]] = {}
+        self._available: dict[str, Backend] = {}
         #: when the usable set must be looked at again: a back-off ends
         self._recheck_at = 0.0
         self._primary = make_balancer(section.balance, rng)
@@ -156,6 +157,17 @@ class Cluster:
             self._recheck(now)
         return self._by_token
 
+    def available(self, now: float) -> Mapping[str, Backend]:
+        """
+        Return id -> backend for those that a client may come back to; the same object while nothing changes.
+
+        That is more than the usable ones: backups, and backends that are full or have weight 0, which only get no new
+        clients.
+        """
+        if now >= self._recheck_at:
+            self._recheck(now)
+        return self._available
+
     def marked_bad(self, backend: Backend, now: float) -> None:
         """
         A datagram session learnt that nobody listens there: leave it alone for a while, as after a failed
@@ -177,13 +189,16 @@ class Cluster:
     def _recheck(self, now: float) -> None:
         self._recheck_at = float("inf")
         tiers: tuple[list[Backend], list[Backend]] = ([], [])
+        self._available = {}
         for backend in self.backends:
-            if backend.draining or not backend.healthy or backend.full:
+            if backend.draining or not backend.healthy:
                 continue
             if now < backend.backoff.until:
                 self._recheck_at = min(self._recheck_at, backend.backoff.until)
                 continue
-            tiers[backend.backup].append(backend)
+            self._available[backend.id] = backend
+            if not backend.full:
+                tiers[backend.backup].append(backend)
         self._usable, self._usable_backups = (
             tuple([backend for backend in tier if backend.weight] or tier) for tier in tiers
         )

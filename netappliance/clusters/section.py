@@ -164,6 +164,18 @@ def _balance(text: str) -> str:
     return text
 
 
+def _cookie_name(text: str) -> str:
+    if text and not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}", text):
+        raise ValueError("a cookie's name: up to 64 letters, digits and !#$%&'*+.^_`|~-")
+    return text
+
+
+def _cookie_path(text: str) -> str:
+    if not re.fullmatch(r"/[\x21-\x3a\x3c-\x7e]{0,255}", text):
+        raise ValueError("a path from its / on, printable ASCII without spaces and semicolons")
+    return text
+
+
 def _off(text: str) -> str:
     if text:
         raise ValueError("nothing: this version does not do it")
@@ -207,7 +219,34 @@ class ClusterSection:
         unit="attempts",
         doc="Connection attempts per session or request, each on another backend where there is one.",
     )
-    sticky_cookie: str = option(_off, doc="For HTTP, which is not there yet: must be empty.")
+    sticky_cookie: str = option(
+        _cookie_name,
+        unit="name",
+        doc="Name of a cookie that leads HTTP clients back to their backend; taken out of requests; empty = off. Its "
+        "value is the backend's id, or a digest where the id is an address.",
+    )
+    sticky_path: str = option(_cookie_path, "/", unit="path", doc="Path of the cookie.")
+    sticky_secure: str = option(
+        values.choice("auto", "yes", "no"), "auto", doc="Secure on the cookie; auto = when the client speaks TLS."
+    )
+    sticky_http_only: bool = option(values.boolean, "yes", doc="HttpOnly on the cookie: scripts do not see it.")
+    sticky_same_site: str = option(
+        values.choice("lax", "strict", "none", "off"),
+        "lax",
+        doc="SameSite of the cookie; none is left out where the cookie is not Secure, off always.",
+    )
+    sticky_max_age_s: float = option(
+        values.duration,
+        "0",
+        key="sticky_max_age",
+        unit="duration",
+        doc="Max-Age of the cookie, counted from the answer that sets it; 0 = until the browser closes.",
+    )
+    sticky_secret: str = option(
+        values.text,
+        doc="Key of the digest for backends whose id is an address; the same in all processes that share clients. "
+        "Without it, whoever guesses an address can confirm the guess.",
+    )
     health_check: str = option(_off, doc="Active health checks are not there yet: must be empty.")
     tls: str = option(_off, doc="TLS towards backends is not there yet: must be empty.")
     resolve_interval_s: float = option(
@@ -241,8 +280,24 @@ class ClusterKind:
     schema = ClusterSection
 
     def check(self, section: ClusterSection, configuration: Configuration) -> Iterable[ConfigProblem]:
-        """The files of ``answers`` must be usable."""
+        """The files of ``answers`` must be usable, and the attributes of the sticky cookie go together."""
+        if section.sticky_cookie:
+            yield from _check_sticky(section)
         yield from check_answers(f"cluster {section.name}", section.answers)
+
+
+def _check_sticky(section: ClusterSection) -> Iterator[ConfigProblem]:
+    title, name = f"cluster {section.name}", section.sticky_cookie
+    if section.sticky_same_site == "none" and section.sticky_secure == "no":
+        why = "browsers throw away a cookie with SameSite=None that is not Secure"
+        yield ConfigProblem(title, "sticky_same_site", why, "none", "sticky_secure = auto | yes")
+    if name.startswith(("__Secure-", "__Host-")) and section.sticky_secure != "yes":
+        why = f"browsers take {name} with Secure only"
+        yield ConfigProblem(title, "sticky_secure", why, section.sticky_secure, "yes")
+    if name.startswith("__Host-") and section.sticky_path != "/":
+        yield ConfigProblem(title, "sticky_path", f"browsers take {name} with Path=/ only", section.sticky_path, "/")
+    if 0 < section.sticky_max_age_s < 1:
+        yield ConfigProblem(title, "sticky_max_age", "cookies live for whole seconds", None, "at least 1s, or 0")
 
 
 def check_answers(title: str, files: Iterable[AnswerFile]) -> Iterator[ConfigProblem]:
