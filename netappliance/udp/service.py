@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Address
 from netappliance.udp.chain import FilterChain
 from netappliance.udp.datagram import Datagram, Drop, Resources
-from netappliance.udp.filters import filter_kind, section_without_options
+from netappliance.udp.filters import build_filters
 from netappliance.udp.listener import UdpListener
 from netappliance.udp.session import EVICTED, UdpSession
 
@@ -30,22 +29,6 @@ _log = Logger()
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
 #: one more than the largest datagram, so that a larger one is noticed
 _buffer = bytearray(65536)
-
-
-def build_filters(names: Sequence[str], configuration: Any, resources: Resources) -> list[tuple[str, Any]]:
-    """
-    Build the filters of a chain.
-
-    :param names: [filter NAME] sections, or kinds that need no options.
-    :raises ValueError: which one cannot be built, and why.
-    """
-    built = []
-    for name in names:
-        section = configuration.get("filter", name)
-        if section is None:
-            section = section_without_options(name)
-        built.append((name, filter_kind(section.kind).make(section, resources)))
-    return built
 
 
 def make_resources(configuration: Any, rng: Any, depth: int = 0) -> Resources:

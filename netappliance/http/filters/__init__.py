@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from zope.interface import implementer
+
+from netappliance import filter_family
 from netappliance.http.filters.base import RequestFilter, Resources
+from netappliance.interfaces import IRequestFilterKind
 
-__all__ = ["Filter", "RequestFilter", "Resources"]
+__all__ = [
+    "BUILTIN",
+    "Filter",
+    "RequestFilter",
+    "Resources",
+    "build_filters",
+    "filter_kind",
+    "filter_names",
+    "kinds",
+    "section_without_options",
+]
 
 #: what ``make`` of a filter kind returns
 Filter = Any
+
+
+@implementer(IRequestFilterKind)
+class BuiltinFilter(filter_family.BuiltinFilter):
+    """A request filter of ours."""
+
+    __slots__ = ()
+    package: ClassVar[str] = "netappliance.http.filters"
+
+
+BUILTIN = (BuiltinFilter("python", "simple", "PythonSection", "make_python"),)
+FAMILY = filter_family.FilterFamily(IRequestFilterKind, "[route]", BUILTIN)
+filter_kind = FAMILY.filter_kind
+filter_names = FAMILY.filter_names
+kinds = FAMILY.kinds
+section_without_options = FAMILY.section_without_options
+build_filters = FAMILY.build

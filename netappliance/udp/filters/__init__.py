@@ -6,45 +6,20 @@ Every datagram filter by name: ours, and those of plug-ins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
+from typing import ClassVar
 
 from zope.interface import implementer
 
-from netappliance.config.ini import RawOption, RawSection
-from netappliance.config.schema import parse_section
-from netappliance.errors import ConfigProblem
+from netappliance import filter_family
 from netappliance.interfaces import IDatagramFilterKind
-from netappliance.registry import find, names
-from netappliance.udp.datagram import Resources
 
 
 @implementer(IDatagramFilterKind)
-@dataclass(frozen=True, slots=True)
-class BuiltinFilter:
-    """A filter of ours; its module is imported when a configuration names it."""
+class BuiltinFilter(filter_family.BuiltinFilter):
+    """A datagram filter of ours."""
 
-    name: str
-    module: str
-    section: str
-    maker: str = "make"
-    aliases: tuple[str, ...] = ()
-
-    def _attribute(self, name: str) -> Any:
-        return getattr(import_module(f"netappliance.udp.filters.{self.module}"), name)
-
-    @property
-    def schema(self) -> type:
-        """The section's dataclass."""
-        schema: type = self._attribute(self.section)
-        return schema
-
-    def make(self, section: Any, resources: Resources) -> Any:
-        """Build the filter."""
-        build: Callable[[Any, Resources], Any] = self._attribute(self.maker)
-        return build(section, resources)
+    __slots__ = ()
+    package: ClassVar[str] = "netappliance.udp.filters"
 
 
 def _quilkin(module: str, name: str) -> str:
@@ -90,45 +65,9 @@ BUILTIN = (
     BuiltinFilter("decryptor", "decryptor", "DecryptorSection", aliases=(_quilkin("decryptor", "Decryptor"),)),
     BuiltinFilter("python", "simple", "PythonSection", "make_python"),
 )
-_BY_NAME = {word: kind for kind in BUILTIN for word in (kind.name, *kind.aliases)}
-
-
-def filter_kind(name: str) -> Any:
-    """
-    Return the kind with this name or alias.
-
-    :raises ValueError: lists the known ones.
-    """
-    if name in _BY_NAME:
-        return _BY_NAME[name]
-    try:
-        return find(IDatagramFilterKind, name)
-    except ValueError:
-        raise ValueError(" | ".join(filter_names())) from None
-
-
-def filter_names() -> list[str]:
-    """Return the names of all filters, ours first."""
-    return [kind.name for kind in BUILTIN] + names(IDatagramFilterKind)
-
-
-def kinds() -> Iterator[tuple[str, type]]:
-    """Yield (name, schema) of every filter of ours, for the documentation."""
-    for kind in BUILTIN:
-        yield f"kind = {kind.name}", kind.schema
-
-
-def section_without_options(name: str) -> Any:
-    """
-    Return the section of a kind that is named in ``filters`` without a section of its own.
-
-    :raises ValueError: no such kind, or one that needs options.
-    """
-    raw = RawSection("filter", name, 0, {"kind": RawOption("kind", [name], 0)})
-    problems: list[ConfigProblem] = []
-    section = parse_section(filter_kind(name).schema, raw, problems)
-    if problems:
-        raise ValueError(
-            f"a [filter NAME] section: kind = {name} needs {', '.join(problem.key for problem in problems)}"
-        )
-    return section
+FAMILY = filter_family.FilterFamily(IDatagramFilterKind, "[udp]", BUILTIN)
+filter_kind = FAMILY.filter_kind
+filter_names = FAMILY.filter_names
+kinds = FAMILY.kinds
+section_without_options = FAMILY.section_without_options
+build_filters = FAMILY.build

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from netappliance.config import values
 from netappliance.config.schema import option
+from netappliance.python_filter import PythonSection, made_from
 from netappliance.sessions.histogram import Histogram
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
 from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
@@ -136,38 +135,14 @@ def make_timestamp(section: TimestampSection, resources: Resources) -> Timestamp
     return Timestamp(section, resources)
 
 
-def dotted(text: str) -> str:
-    """``package.module:Class``."""
-    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", text, re.ASCII):
-        raise ValueError("package.module:Class")
-    return text
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PythonSection:
-    """A class of yours with read(datagram) and write(datagram), made with the options of this section."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="python", example="python")
-    factory: str = option(
-        dotted, required=True, key="class", unit="dotted name", doc="package.module:Class.", example="game.filters:Xor"
-    )
-    options: tuple[str, ...] = option(values.lines, unit="lines", doc="Lines of name=value, given to it as keywords.")
-
-
 def make_python(section: PythonSection, resources: Resources) -> Any:
     """
-    Import and make it.
+    Import and make a class of the operator's.
 
     :raises ValueError: it cannot be imported or made, or lacks a method.
     """
-    module, _, name = section.factory.partition(":")
-    keywords = dict(line.partition("=")[::2] for line in section.options)
-    try:
-        made = getattr(import_module(module), name)(**{key.strip(): value.strip() for key, value in keywords.items()})
-    except Exception as error:  # noqa: BLE001 - whatever their code raises is told to the operator
-        raise ValueError(f"class: {section.factory} cannot be made: {type(error).__name__}: {error}") from None
+    made, has = made_from(section, ("read", "write"))
     for method in ("read", "write"):
-        if not callable(getattr(made, method, None)):
+        if method not in has:
             raise ValueError(f"class: {section.factory} has no {method}(datagram)")
     return made

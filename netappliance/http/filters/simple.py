@@ -1,0 +1,22 @@
+"""The request filters that fit on a page together: a class of yours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netappliance.http.filters.base import Resources
+from netappliance.python_filter import PythonSection, made_from
+
+METHODS = ("request", "response", "finished")
+
+
+def make_python(section: PythonSection, resources: Resources) -> Any:
+    """
+    Import and make a class of the operator's.
+
+    :raises ValueError: it cannot be imported or made, or has none of the methods of a request filter.
+    """
+    made, has = made_from(section, METHODS)
+    if not has:
+        raise ValueError(f"class: {section.factory} has none of request, response and finished")
+    return made

@@ -1,0 +1,80 @@
+"""[filter NAME]: two families under one kind of section."""
+
+from __future__ import annotations
+
+import random
+
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from netappliance.config.ini import parse
+from netappliance.config.loader import load
+from netappliance.config.schema import options_of
+from netappliance.errors import ConfigErrors, ConfigProblem
+from netappliance.filter_kind import FilterKind, filter_kind, filter_names
+from netappliance.http import filters as request_filters
+from netappliance.http.filters import BUILTIN, Resources, build_filters
+from netappliance.interfaces import IRequestFilterKind
+from netappliance.registry import section_kinds
+from netappliance.udp import filters as datagram_filters
+
+UDP = "[cluster c]\nbackends = 127.0.0.1:1\n[udp game]\nlisten = udp:0:interface=127.0.0.1\ncluster = c\nfilters = {}\n"
+
+
+class Both:
+    """A class for kind = python of either family."""
+
+    def read(self, datagram: object) -> None:
+        """Pass."""
+
+    def write(self, datagram: object) -> None:
+        """Pass."""
+
+    def request(self, exchange: object) -> None:
+        """Pass."""
+
+
+class FamilyTests(SynchronousTestCase):
+    """Names and building."""
+
+    def test_every_request_filter_provides_its_interface(self) -> None:
+        """And no datagram filter has its name, but for python, whose options are the same."""
+        for kind in BUILTIN:
+            verifyObject(IRequestFilterKind, kind)
+            self.assertEqual({option.key for option in options_of(kind.schema)} & {"kind"}, {"kind"})
+        shared = set(datagram_filters.filter_names()) & set(request_filters.filter_names())
+        self.assertEqual(shared, {"python"})
+        self.assertIs(datagram_filters.filter_kind("python").schema, request_filters.filter_kind("python").schema)
+
+    def test_a_section_s_kind_may_be_of_either_family(self) -> None:
+        """And an unknown one is told both lists."""
+        for name in filter_names():
+            self.assertIn(name, [filter_kind(name).name, *filter_kind(name).aliases])
+        raws, _ = parse("[filter a]\nkind = captur\n")
+        problem = FilterKind().schema_for(raws[0])
+        assert isinstance(problem, ConfigProblem)
+        self.assertIn("did you mean 'capture'", problem.why)
+        for word in ("for [udp]: capture", "for [route]: "):
+            self.assertIn(word, problem.expected or "")
+
+    def test_a_datagram_service_cannot_use_a_request_filter(self) -> None:
+        """And is told what it can use."""
+        text = UDP.format("gate") + "[filter gate]\nkind = deny\n"
+        error = str(self.assertRaises(ConfigErrors, load, text, "f.ini", section_kinds()))
+        self.assertIn("[udp game] filters: gate is no filter that can be used", error)
+        self.assertIn("a filter for [udp], which kind = deny is not: capture | token_router", error)
+
+    def test_a_route_cannot_use_a_datagram_filter(self) -> None:
+        """The same the other way round."""
+        text = "[filter cut]\nkind = capture\nsize = 1\n"
+        configuration = load(text, "f.ini", section_kinds())
+        resources = Resources(random.Random(1), 0.0)
+        error = str(self.assertRaises(ValueError, build_filters, ["cut"], configuration, resources))
+        self.assertIn("a filter for [route], which kind = capture is not", error)
+
+    def test_one_class_may_serve_both(self) -> None:
+        """kind = python is looked at by who uses it."""
+        python = "[filter mine]\nkind = python\nclass = tests.test_filter_kind:Both\n"
+        configuration = load(UDP.format("mine") + python, "f.ini", section_kinds())
+        ((name, made),) = build_filters(["mine"], configuration, Resources(random.Random(1), 0.0))
+        self.assertEqual((name, type(made)), ("mine", Both))
