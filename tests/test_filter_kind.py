@@ -72,6 +72,20 @@ class FamilyTests(SynchronousTestCase):
         error = str(self.assertRaises(ValueError, build_filters, ["cut"], configuration, resources))
         self.assertIn("a filter for [route], which kind = capture is not", error)
 
+    def test_a_route_s_filters_are_built_before_the_start(self) -> None:
+        """Unknown ones, the other family's, and those that cannot be made."""
+        text = "[filter cut]\nkind = capture\nsize = 1\n[filter h]\nkind = hsts\npreload = yes\n"
+        text += "[route r]\nhost = a.example\nfilters = cut, h, denny, hsts, deny, redirect\n"
+        error = str(self.assertRaises(ConfigErrors, load, text, "f.ini", section_kinds()))
+        for line in (
+            "cut is no filter that can be used (expected a filter for [route], which kind = capture is not: redirect",
+            "h is no filter that can be used (expected preload: needs include_subdomains",
+            "denny is no filter that can be used; did you mean 'deny'?",
+            "redirect is no filter that can be used (expected a [filter NAME] section: kind = redirect needs to;",
+        ):
+            self.assertIn(f"[route r] filters: {line}", error)
+        self.assertEqual(error.count("[route r]"), 4)
+
     def test_one_class_may_serve_both(self) -> None:
         """kind = python is looked at by who uses it."""
         python = "[filter mine]\nkind = python\nclass = tests.test_filter_kind:Both\n"

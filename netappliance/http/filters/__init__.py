@@ -34,7 +34,19 @@ class BuiltinFilter(filter_family.BuiltinFilter):
     package: ClassVar[str] = "netappliance.http.filters"
 
 
-BUILTIN = (BuiltinFilter("python", "simple", "PythonSection", "make_python"),)
+BUILTIN = (
+    BuiltinFilter("redirect", "redirect", "RedirectSection"),
+    BuiltinFilter("https_redirect", "redirect", "HttpsRedirectSection", "make_https"),
+    BuiltinFilter("rewrite", "rewrite", "RewriteSection"),
+    BuiltinFilter("headers", "headers", "HeadersSection"),
+    BuiltinFilter("hsts", "headers", "HstsSection", "make_hsts"),
+    BuiltinFilter("deny", "access", "DenySection", "make_deny"),
+    BuiltinFilter("allow", "access", "AllowSection", "make_allow"),
+    BuiltinFilter("maintenance", "access", "MaintenanceSection", "make_maintenance"),
+    BuiltinFilter("request_rate_limit", "limits", "RequestRateLimitSection", "make_rate"),
+    BuiltinFilter("concurrency_limit", "limits", "ConcurrencyLimitSection", "make_concurrency"),
+    BuiltinFilter("python", "simple", "PythonSection", "make_python"),
+)
 FAMILY = filter_family.FilterFamily(IRequestFilterKind, "[route]", BUILTIN)
 filter_kind = FAMILY.filter_kind
 filter_names = FAMILY.filter_names

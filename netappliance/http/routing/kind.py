@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class RouteKind:
         if section.cluster:
             yield from _check_cluster(title, section, configuration)
         yield from _check_redirect(title, section)
+        yield from _check_filters(title, section, configuration)
         if section is next(route for (kind, _), route in configuration.parsed.items() if kind == "route"):
             yield from _check_twins(configuration)
 
@@ -74,6 +76,20 @@ def _check_redirect(title: str, section: RouteSection) -> Iterator[ConfigProblem
     if template.captures > groups:
         why = f"host and path of the route have {groups} captures"
         yield ConfigProblem(title, "redirect_to", why, template.text, f"$1 to ${groups}" if groups else "no $1")
+
+
+def _check_filters(title: str, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+    """Build each, to see that it can be."""
+    from netappliance.http.filters import Resources, build_filters, filter_names
+
+    resources = Resources(random.Random(0), 0.0)  # noqa: S311 - only to see that they can be built
+    for name in section.filters:
+        try:
+            build_filters([name], configuration, resources)
+        except ValueError as error:
+            known = [each.name for each in configuration.sections("filter")] + filter_names()
+            near = suggestion(name, known) if name not in known else ""
+            yield ConfigProblem(title, "filters", f"{name} is no filter that can be used{near}", None, str(error))
 
 
 def _check_twins(configuration: Configuration) -> Iterable[ConfigProblem]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from netappliance.http import fields
 from netappliance.http.message import Answer, Exchange
 from netappliance.http.routing.route import Route
+from netappliance.http.routing.template import Template
 
 _DENIED = "this address is not served to you"
 _MOVED = {
     301: "this address has moved for good",
     302: "this address is elsewhere for now",
+    303: "see the other address",
+    307: "this address is elsewhere for now",
     308: "this address has moved for good",
 }
 
@@ -31,6 +34,15 @@ def redirect_answer(route: Route, exchange: Exchange) -> Answer:
         return Answer(401, "this address needs a user", [challenge])
     if section.redirect_to is None:
         return Answer(403, _DENIED)
+    return moved(section.redirect_to, int(section.redirect), exchange, exchange.captures)
+
+
+def moved(to: Template, status: int, exchange: Exchange, captures: tuple[bytes, ...]) -> Answer:
+    """
+    Answer with a redirect; 400 where what the client sent would not make a host.
+
+    :param captures: what ``$1`` and so on stand for.
+    """
     request = exchange.request
     # the target of OPTIONS * is no path
     target = b"/" if request.target == b"*" else request.target
@@ -44,8 +56,7 @@ def redirect_answer(route: Route, exchange: Exchange) -> Answer:
         "scheme": b"https" if exchange.secure else b"http",
     }
     try:
-        location = section.redirect_to.expand(values, exchange.captures)
+        location = to.expand(values, captures)
     except ValueError as error:
         return Answer(400, str(error))
-    status = int(section.redirect)
     return Answer(status, _MOVED[status], [fields.line(b"Location", location)])

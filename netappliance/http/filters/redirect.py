@@ -1,0 +1,102 @@
+"""Sends clients elsewhere: to a place made from the request, or to the same place over TLS."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from netappliance.config import values
+from netappliance.config.schema import option
+from netappliance.http.filters.base import RequestFilter, Resources
+from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.redirect import moved
+from netappliance.http.routing.template import Template, template
+
+STATUSES = values.choice("301", "302", "303", "307", "308")
+
+
+def place(text: str) -> Template:
+    """A template that is not empty."""
+    made = template(text)
+    if made is None:
+        raise ValueError("an address such as https://www.example.org$target, or a path")
+    return made
+
+
+def pattern(text: str) -> re.Pattern[bytes] | None:
+    """A regular expression of bytes that the whole path must match; empty = none."""
+    return re.compile(values.regex(text).pattern.encode(), re.DOTALL) if text else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedirectSection:
+    """Answers with a redirect."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="redirect", example="redirect")
+    to: Template = option(  # noqa: RUF009 - a field
+        place,
+        required=True,
+        unit="template",
+        doc="Where to, as redirect_to of a route; $1 is the first group of pattern or, without one, of the route.",
+        example="https://www.example.org$target",
+    )
+    status: str = option(STATUSES, "302", unit="status", doc="301, 302, 303, 307 or 308.")
+    pattern: re.Pattern[bytes] | None = option(  # noqa: RUF009 - a field
+        pattern, unit="regex", doc="Only for paths that it matches from beginning to end; empty = every path."
+    )
+
+
+class Redirect(RequestFilter):
+    """One template."""
+
+    def __init__(self, section: RedirectSection) -> None:
+        self._to = section.to
+        self._status = int(section.status)
+        self._pattern = section.pattern
+
+    def request(self, exchange: Exchange) -> Answer | None:
+        """Redirect, where the path matches."""
+        captures = exchange.captures
+        if self._pattern is not None:
+            match = self._pattern.fullmatch(exchange.request.path)
+            if match is None:
+                return None
+            captures = match.groups(b"")
+        return moved(self._to, self._status, exchange, captures)
+
+
+def make(section: RedirectSection, resources: Resources) -> Redirect:
+    """Build it."""
+    return Redirect(section)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsRedirectSection:
+    """Sends requests that came without TLS to the same host and target with it; others pass."""
+
+    name: str
+    kind: str = option(values.text, required=True, unit="kind", doc="https_redirect", example="https_redirect")
+    port: int = option(values.integer(1, 65535), "443", unit="port", doc="Of the TLS listener, as clients see it.")
+    status: str = option(STATUSES, "301", unit="status", doc="301, 302, 303, 307 or 308.")
+
+
+class HttpsRedirect(RequestFilter):
+    """To https."""
+
+    def __init__(self, section: HttpsRedirectSection) -> None:
+        self._to = place("https://$host" + (f":{section.port}" if section.port != 443 else "") + "$target")
+        self._status = int(section.status)
+
+    def request(self, exchange: Exchange) -> Answer | None:
+        """Redirect what is not secure."""
+        if exchange.secure:
+            return None
+        if not exchange.request.host:
+            return Answer(400, "The request names no host.")
+        return moved(self._to, self._status, exchange, ())
+
+
+def make_https(section: HttpsRedirectSection, resources: Resources) -> HttpsRedirect:
+    """Build it."""
+    return HttpsRedirect(section)
