@@ -42,6 +42,7 @@ PURE = (
     "tracker/ctnetlink.py",
     "tracker/decoder.py",
     "tracker/hosts.py",
+    "tracker/nftables.py",
     "tracker/places.py",
     "tracker/table.py",
     "tracker/totals.py",

@@ -64,6 +64,8 @@ class TrackerCollector(Collector):
         for name, text, value in counters:
             yield CounterMetricFamily(PREFIX + name, text, value=value)
         yield GaugeMetricFamily(PREFIX + "up", "1 while the tracker has the kernel's events.", int(source.up))
+        tracking = int(self._service.tracking)
+        yield GaugeMetricFamily(PREFIX + "tracking", "1 while the kernel tracks connections.", tracking)
         yield GaugeMetricFamily(PREFIX + "entries", "Connections known.", len(table))
         yield GaugeMetricFamily(PREFIX + "hosts", "Remote ends counted by themselves.", len(hosts))
         yield GaugeMetricFamily(PREFIX + "dump_secs", "How long the last reading took.", source.dump_secs)
@@ -71,5 +73,16 @@ class TrackerCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "accounting", "1 when the kernel counts packets and bytes.", acct)
         fill = sockets.table_fill()
         if fill is not None:
+            yield self._cpus()
             yield GaugeMetricFamily(PREFIX + "kernel_entries", "Entries of the kernel's table.", fill[0])
             yield GaugeMetricFamily(PREFIX + "kernel_limit", "Most entries that the kernel's table holds.", fill[1])
+
+    @staticmethod
+    def _cpus() -> Metric:
+        labels = ["cpu", "stat"]
+        text = "The kernel's own counters of its connection tracking, by CPU."
+        family = CounterMetricFamily(PREFIX + "kernel_stat", text, labels=labels)
+        for cpu, numbers in sorted(sockets.cpu_stats().items()):
+            for name, value in numbers.items():
+                family.add_metric([str(cpu), name], value)
+        return family

@@ -32,6 +32,12 @@ MAX_GROUPS = 256
 class TrackerSection:
     """The host's TCP connections by state and remote end, from the kernel's connection tracking."""
 
+    enable: bool = option(
+        values.boolean,
+        "no",
+        doc="Make the kernel track connections as long as the appliance runs, by an nftables table of its own "
+        "(inet netappliance) with one rule that no packet passes. Linux tracks none until some ruleset asks for it.",
+    )
     ignore: tuple[Callable[[bytes, int], bool], ...] = option(
         values.list_of(_ignore),
         "127.0.0.0/8, ::1/128",

@@ -6,6 +6,8 @@ import socket
 import struct
 from pathlib import Path
 
+from netappliance.tracker import ctnetlink
+
 _NETLINK_NETFILTER = 12
 _SOL_NETLINK = 270
 _ADD_MEMBERSHIP, _NO_ENOBUFS = 1, 5
@@ -92,6 +94,22 @@ def table_fill() -> tuple[int, int] | None:
         )
     except (OSError, ValueError):
         return None
+
+
+def cpu_stats() -> dict[int, dict[str, int]]:
+    """Return the kernel's conntrack counters of each CPU by name; empty without the right to ask."""
+    try:
+        with open_netfilter((), 1 << 16) as opened:
+            opened.settimeout(1.0)
+            opened.send(ctnetlink.cpu_stats_request(1))
+            found: dict[int, dict[str, int]] = {}
+            while True:
+                stats = ctnetlink.decode_stats(opened.recv(65536))
+                found |= stats.cpus
+                if stats.done or not stats.cpus:
+                    return found
+    except OSError:
+        return {}
 
 
 def switched_on(name: str) -> bool:
