@@ -31,7 +31,7 @@ class TrackingRule:
         self._told = 0
 
     def start(self) -> None:
-        """Make the table; when that fails, the log says why once, ``active`` stays False, and it may be called again."""
+        """Make the table; when that fails, the log says why once; it may be called again."""
         if self.active:
             return
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import closing
 from pathlib import Path
 
 from netappliance.tracker import ctnetlink
@@ -99,7 +100,7 @@ def table_fill() -> tuple[int, int] | None:
 def cpu_stats() -> dict[int, dict[str, int]]:
     """Return the kernel's conntrack counters of each CPU by name; empty without the right to ask."""
     try:
-        with open_netfilter((), 1 << 16) as opened:
+        with closing(open_netfilter((), 1 << 16)) as opened:
             opened.settimeout(1.0)
             opened.send(ctnetlink.cpu_stats_request(1))
             found: dict[int, dict[str, int]] = {}
