@@ -50,17 +50,21 @@ class Options(usage.Options):
             raise SystemExit(0)
 
 
+def global_reactor() -> Any:
+    """Return Twisted's reactor, on a monotonic clock."""
+    from twisted.internet import reactor  # the one place that knows it
+
+    # Twisted's delayed calls follow the wall clock: set back by an hour, it would stop every timer for that hour
+    known: Any = reactor
+    known.seconds = time.monotonic
+    return known
+
+
 def makeService(options: Options, reactor: Any = None) -> IService:
     """
     Build the whole service tree; nothing is bound, opened or started before the tree is started.
 
     :param reactor: Twisted's global reactor unless given.
     """
-    if reactor is None:
-        from twisted.internet import reactor as global_reactor  # the one place that knows it
-
-        reactor = global_reactor
-        # Twisted's delayed calls follow the wall clock: set back by an hour, it would stop every timer for that hour
-        reactor.seconds = time.monotonic
-    appliance = Appliance(options.configuration, reactor)
+    appliance = Appliance(options.configuration, global_reactor() if reactor is None else reactor)
     return ApplianceService(appliance, section_kinds(), options.parent or {})

@@ -94,6 +94,7 @@ class AdminSite(BoundedSite):
         self,
         *,
         reactor: Any,
+        label: str = "[admin]",
         max_connections: int = 64,
         request_timeout_s: float = 30.0,
         idle_timeout_s: float = 60.0,
@@ -101,7 +102,7 @@ class AdminSite(BoundedSite):
     ) -> None:
         super().__init__(
             Resource(),
-            label="[admin]",
+            label=label,
             reactor=reactor,
             max_connections=max_connections,
             request_timeout_s=request_timeout_s,

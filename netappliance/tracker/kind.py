@@ -38,7 +38,9 @@ class TrackerKind:
         """Build it."""
         from netappliance.tracker.collector import TrackerCollector
         from netappliance.tracker.service import TrackerService
+        from netappliance.tracker.socket_collector import SocketCollector
 
-        service = TrackerService(section, appliance)
-        appliance.collectors.append(TrackerCollector(service))
+        pages = appliance.configuration.sections("admin")
+        service = TrackerService(section, appliance, frozenset(end.port for page in pages for end in page.listen))
+        appliance.collectors += (TrackerCollector(service), SocketCollector(service))
         return service

@@ -11,6 +11,16 @@ from netappliance.tracker.hosts import ignore_rule
 from netappliance.tracker.places import Group, group_rule
 
 
+def _ports(value: str) -> frozenset[int] | None:
+    """Ports, or None for ``all``; empty = those that listen."""
+    if value == "all":
+        return None
+    try:
+        return frozenset(values.list_of(values.integer(1, 65535))(value))
+    except ValueError:
+        raise ValueError("ports from 1 to 65535, or all") from None
+
+
 def _ignore(value: str) -> Callable[[bytes, int], bool]:
     return ignore_rule(value)
 
@@ -30,7 +40,14 @@ MAX_GROUPS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackerSection:
-    """The host's TCP connections by state and remote end, from the kernel's connection tracking."""
+    """The host's connections by state and remote end, from the kernel's connection tracking or its sockets."""
+
+    source: str = option(
+        values.choice("auto", "conntrack", "sock_diag", "proc"),
+        "auto",
+        doc="Who tells: conntrack (forwarded traffic and all protocols; needs CAP_NET_ADMIN), sock_diag (this "
+        "host's TCP sockets, needs no rights), proc (/proc/net/tcp, the last resort), or the best of these that works.",
+    )
 
     enable: bool = option(
         values.boolean,
@@ -70,6 +87,41 @@ class TrackerSection:
         key="keep",
         unit="duration",
         doc="How long a host without connections keeps its zeros, so that an alert on a broken link works.",
+    )
+    longterm: bool = option(
+        values.boolean, "yes", doc="Show netstat_tcp_longterm_connections_total, as tcp_established_exporter does."
+    )
+    longterm_duration_s: float = option(
+        values.duration,
+        "6s",
+        key="longterm_duration",
+        unit="duration",
+        doc="Age from which on a connection is long-lived.",
+    )
+    longterm_ports: frozenset[int] | None = option(
+        _ports,
+        "",
+        unit="ports",
+        doc="Local ports to show; empty = those that listen, all = ephemeral ones too, at most max_hosts of them.",
+    )
+    longterm_versions: tuple[str, ...] = option(
+        values.list_of(values.choice("4", "6")),
+        "4, 6",
+        unit="versions of IP",
+        doc="What to count; IPv4 clients of IPv6 sockets are version 4.",
+    )
+    longterm_simple: bool = option(values.boolean, "no", doc="One number without the labels port and tcp_version.")
+    tcp_info: bool = option(
+        values.boolean,
+        "yes",
+        doc="Read round-trip times and retransmissions from this host's TCP sockets, whatever the source is.",
+    )
+    socket_interval_s: float = option(
+        values.positive_duration,
+        "1s",
+        key="socket_interval",
+        unit="duration",
+        doc="How often sockets are read (1s or more); less often where a reading takes more than a tenth of that.",
     )
     receive_buffer: int = option(
         values.size, "8MiB", unit="size", doc="Kernel buffer for events; the kernel may give less without rights."

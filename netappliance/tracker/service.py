@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
@@ -11,14 +10,16 @@ from twisted.logger import Logger
 
 from netappliance.tracker import sockets
 from netappliance.tracker.enable import TrackingRule
-from netappliance.tracker.hosts import Hosts
 from netappliance.tracker.places import Places
+from netappliance.tracker.socket_source import ProcSource, SocketSource
+from netappliance.tracker.socket_table import SocketTable
 from netappliance.tracker.source import ConntrackSource
+from netappliance.tracker.sources import Sources
 from netappliance.tracker.table import Table
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
     from netappliance.tracker.section import TrackerSection
+    from netappliance.tracker.sources import Host
 
 RANK_S = 5.0
 """How often hosts are ranked and this host's own addresses read (seconds)."""
@@ -29,24 +30,43 @@ RETRY_S = 30.0
 
 class TrackerService(Service):
     """
-    Starts without rights too: then ``source.up`` is False and the log says what it cannot see.
+    Starts without rights too: then the log says what it cannot see.
 
+    :ivar sources: conntrack, sockets, and which of them is shown: ``source``, ``table``, ``places``.
     :ivar tracking: the kernel tracks connections, as far as we can tell.
+    :param own_ports: local ports of our own pages.
     """
 
     _log = Logger()
 
-    def __init__(self, section: TrackerSection, appliance: Appliance) -> None:
+    def __init__(self, section: TrackerSection, host: Host, own_ports: frozenset[int] = frozenset()) -> None:
         self.section = section
-        self.places = Places(Hosts(section.max_hosts, section.keep_s), section.ignore, section.groups)
-        self.table = Table(self.places)
-        self.source = ConntrackSource(self.table, appliance.reactor, appliance.clock, section.receive_buffer)
+        self.sources = Sources(section, host, own_ports)
         self.rule = TrackingRule()
         self.tracking = True
-        self._clock = appliance.clock
+        self._clock = host.clock
         self._reconciled = self._ranked = self._tried = 0.0
         self._tick = LoopingCall(self._each_second)
-        self._tick.clock = appliance.reactor
+        self._tick.clock = host.reactor
+
+    @property
+    def source(self) -> ConntrackSource | SocketSource | ProcSource:
+        """The source that is shown."""
+        return self.sources.source
+
+    @property
+    def table(self) -> Table | SocketTable:
+        """Its connections."""
+        return self.sources.table
+
+    @property
+    def places(self) -> Places:
+        """Where they are counted."""
+        return self.sources.places
+
+    def now(self) -> float:
+        """Return the appliance's monotonic seconds."""
+        return self._clock()
 
     def startService(self) -> None:
         """Subscribe to events and read the table."""
@@ -60,27 +80,22 @@ class TrackerService(Service):
         if self._tick.running:
             self._tick.stop()
         self.rule.stop()
-        self.source.stop()
+        self.sources.stop()
         super().stopService()
 
     def _try_source(self) -> None:
         self._tried = self._clock()
-        try:
-            if not self.source.up:
-                self._reconciled = self._tried
-                self.source.start()
-        except OSError as problem:
-            self.source.stop()
-            self._log.warn(
-                "[tracker] cannot see the kernel's connections ({why}); it needs CAP_NET_ADMIN and ctnetlink",
-                why=problem.strerror,
-            )
+        if not self.source.up:
+            self._reconciled = self._tried
+            self.sources.start()
         if self.section.enable:  # after the subscription: who begins before it may never have events
             self.rule.start()
         self._check_tracking()
 
     def _check_tracking(self) -> None:
         """Say when the kernel stops or begins to track connections."""
+        if self.section.source not in ("auto", "conntrack"):
+            return
         fill = sockets.table_fill()
         tracking = self.rule.active or (fill is not None and fill[0] > 0)
         if tracking != self.tracking:
@@ -95,12 +110,7 @@ class TrackerService(Service):
     def _look_around(self) -> None:
         """Read what may change behind our back: the host's addresses, and the wall clock."""
         self._ranked = now = self._clock()
-        self.table.wall_offset = time.time() - now
-        try:
-            self.places.set_local(sockets.local_addresses())
-        except OSError as problem:
-            self._log.warn("[tracker] cannot read this host's addresses: {why}", why=problem.strerror)
-        self.places.rank(now)
+        self.sources.look_around(now)
 
     def _each_second(self) -> None:
         now = self._clock()
@@ -112,7 +122,7 @@ class TrackerService(Service):
             self._try_source()
         if not self.source.up:
             return
-        self.source.check_loss()
+        self.sources.check_loss()
         if now - self._reconciled >= self.section.reconcile_s:
             self._reconciled = now
             self.source.resync()

@@ -11,3 +11,17 @@ proxy = ServiceMaker(
     "A pluggable network appliance: UDP session proxies, TCP reverse proxies, balancing clusters, metrics.",
     "proxy",
 )
+
+conntrack = ServiceMaker(
+    "netappliance conntrack",
+    "netappliance.tracker.conntrack_command",
+    "The host's connections by state and remote end for Prometheus, with conntrack_exporter's flags and metrics.",
+    "conntrack",
+)
+
+longterm = ServiceMaker(
+    "netappliance longterm",
+    "netappliance.tracker.longterm_command",
+    "Long-lived TCP connections by port for Prometheus, with tcp_established_exporter's settings and metric.",
+    "longterm",
+)

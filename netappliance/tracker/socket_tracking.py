@@ -1,0 +1,78 @@
+"""What the tracker knows of this host's sockets: a table, its source, and what is counted from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netappliance.tracker.diag_socket import ephemeral_ports
+from netappliance.tracker.inet_diag import Socket
+from netappliance.tracker.longterm import LongTerm, LongTermRules
+from netappliance.tracker.places import Places
+from netappliance.tracker.quality import Qualities
+from netappliance.tracker.section import TrackerSection
+from netappliance.tracker.socket_source import ProcSource, SocketSource
+from netappliance.tracker.socket_table import V4, V6, SocketTable
+
+
+class SocketTracking:
+    """
+    Sockets of one network namespace.
+
+    :ivar table: what is known. :ivar source: who tells; None while nobody does. :ivar longterm: counts the long-lived.
+    :param own_ports: local ports that are the tracker's own.
+    :param began: see :class:`netappliance.tracker.longterm.LongTerm`.
+    """
+
+    def __init__(
+        self,
+        section: TrackerSection,
+        places: Places,
+        reactor: Any,
+        clock: Callable[[], float],
+        own_ports: frozenset[int] = frozenset(),
+        began: Callable[[Socket], float | None] = lambda _: None,
+    ) -> None:
+        self.section = section
+        self.places = places
+        self.qualities = Qualities()
+        self.table = SocketTable(places, self.qualities, notices=True, ephemeral=ephemeral_ports())
+        self.source: SocketSource | ProcSource | None = None
+        rules = LongTermRules(
+            section.longterm_duration_s,
+            section.longterm_ports or frozenset(),
+            section.longterm_ports is None,
+            own_ports,
+            sum({"4": V4, "6": V6}[version] for version in set(section.longterm_versions)),
+            section.max_hosts,
+        )
+        self.longterm = LongTerm(rules, began)
+        self._reactor = reactor
+        self._clock = clock
+
+    def start(self, name: str) -> None:
+        """
+        Start the source of that name: ``sock_diag`` or ``proc``.
+
+        :raises OSError: it does not work here.
+        """
+        section = self.section
+        self.table.notices = name == "sock_diag"
+        source: SocketSource | ProcSource
+        if name == "sock_diag":
+            source = SocketSource(
+                self.table, self._reactor, self._clock, section.receive_buffer, section.socket_interval_s
+            )
+        else:
+            source = ProcSource(self.table, self._reactor, self._clock, section.socket_interval_s)
+        try:
+            source.start()
+        except OSError:
+            source.stop()
+            raise
+        self.source = source
+
+    def stop(self) -> None:
+        """Close everything; what was counted stays."""
+        if self.source is not None:
+            self.source.stop()

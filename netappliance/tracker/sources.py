@@ -1,0 +1,118 @@
+"""Everything that tells the tracker of connections: conntrack, sockets, and which of them is shown."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from netappliance.tracker import sockets
+from netappliance.tracker.hosts import Hosts
+from netappliance.tracker.places import Places
+from netappliance.tracker.socket_source import ProcSource, SocketSource
+from netappliance.tracker.socket_table import SocketTable
+from netappliance.tracker.socket_tracking import SocketTracking
+from netappliance.tracker.source import ConntrackSource
+from netappliance.tracker.source_choice import UNCHOSEN, Chosen, NotTracking, choose
+from netappliance.tracker.table import Table
+
+if TYPE_CHECKING:
+    from netappliance.appliance import Appliance
+    from netappliance.tracker.section import TrackerSection
+    from netappliance.tracker.standalone import StandaloneHost
+
+    Host = Appliance | StandaloneHost
+
+
+class Sources:
+    """
+    The sources of one tracker.
+
+    :ivar chosen: where connections come from, and why. :ivar conntrack, connections: conntrack and its table.
+    :ivar sockets: this host's sockets; read besides conntrack for what only they know.
+    :ivar source, table, places: those of the chosen one.
+    :param own_ports: local ports of our own pages.
+    """
+
+    _log = Logger()
+
+    def __init__(self, section: TrackerSection, host: Host, own_ports: frozenset[int]) -> None:
+        self.section = section
+        self.chosen: Chosen = UNCHOSEN
+        self.connections = Table(self._make_places())
+        self.conntrack = ConntrackSource(self.connections, host.reactor, host.clock, section.receive_buffer)
+        self.sockets = SocketTracking(section, self._make_places(), host.reactor, host.clock, own_ports)
+        self.source: ConntrackSource | SocketSource | ProcSource = self.conntrack
+        self.table: Table | SocketTable = self.connections
+        self.places = self.connections.places
+
+    def start(self) -> None:
+        """Start the chosen source, or choose one; the log says what cannot be seen."""
+        wanted = self.section.source if self.chosen is UNCHOSEN else self.chosen.source
+        starters = {
+            "conntrack": partial(self._start_conntrack, wanted),
+            "sock_diag": partial(self.sockets.start, "sock_diag"),
+            "proc": partial(self.sockets.start, "proc"),
+        }
+        chosen = choose(wanted, starters)
+        if chosen.source == "none":
+            self._log.warn("[tracker] cannot see the host's connections: {why}", why=chosen.words)
+        elif self.chosen is UNCHOSEN:
+            self.chosen = chosen
+            self._log.info("[tracker] connections come from {source}: {why}", source=chosen.source, why=chosen.words)
+            self._show()
+
+    def stop(self) -> None:
+        """Close every socket; nothing of the kernel's is changed."""
+        self.conntrack.stop()
+        self.sockets.stop()
+
+    def check_loss(self) -> None:
+        """Let every source look for losses and for what is due. Call once a second."""
+        self.source.check_loss()
+        if self.sockets.source is not None and self.sockets.source is not self.source:
+            self.sockets.source.check_loss()
+
+    def look_around(self, now: float) -> None:
+        """Read what may change behind our back: the host's addresses, and the wall clock."""
+        self.connections.wall_offset = time.time() - now
+        try:
+            local = sockets.local_addresses()
+        except OSError as problem:
+            self._log.warn("[tracker] cannot read this host's addresses: {why}", why=problem.strerror)
+            local = None
+        for places in (self.connections.places, self.sockets.places):
+            if local is not None:
+                places.set_local(local)
+            places.rank(now)
+
+    def _make_places(self) -> Places:
+        section = self.section
+        return Places(Hosts(section.max_hosts, section.keep_s), section.ignore, section.groups)
+
+    def _start_conntrack(self, wanted: str) -> None:
+        try:
+            self.conntrack.start()
+        except OSError:
+            self.conntrack.stop()
+            raise
+        fill = sockets.table_fill()
+        if wanted == "auto" and not self.section.enable and fill is not None and not fill[0]:
+            self.conntrack.stop()
+            raise NotTracking("the kernel tracks no connection")
+
+    def _show(self) -> None:
+        """Let what the chosen source knows be what is shown, and read sockets for what only they know."""
+        tracking = self.sockets
+        if tracking.source is not None:
+            self.source, self.table, self.places = tracking.source, tracking.table, tracking.places
+            if self.section.source != "sockets":
+                self._log.warn("[tracker] it sees TCP sockets of this host only: nothing forwarded, no UDP, no NAT")
+            return
+        tracking.qualities.traffic = False
+        if self.section.longterm or self.section.tcp_info:
+            starters = {name: partial(tracking.start, name) for name in ("sock_diag", "proc")}
+            if choose("sockets", starters).source == "none":
+                self._log.warn("[tracker] cannot see this host's sockets: no long-lived connections, no TCP_INFO")
