@@ -41,6 +41,7 @@ PURE = (
     "tcp/proxy_protocol/",
     "tracker/ctnetlink.py",
     "tracker/decoder.py",
+    "tracker/event_lines.py",
     "tracker/hosts.py",
     "tracker/inet_diag.py",
     "tracker/longterm.py",

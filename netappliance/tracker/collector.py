@@ -35,6 +35,8 @@ class TrackerCollector(Collector):
         yield from group_metrics.families(self._service.places.totals.values())
         yield group_metrics.expected(self._service.section.expected, self._service.places.totals.values())
         yield from self._health()
+        yield from self._kernel()
+        yield from self._event_log()
 
     def _hosts(self) -> Iterator[Metric]:
         shown = self._service.places.hosts.series()
@@ -69,6 +71,8 @@ class TrackerCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "entries", "Connections known.", len(table))
         yield GaugeMetricFamily(PREFIX + "hosts", "Remote ends counted by themselves.", len(hosts))
         yield GaugeMetricFamily(PREFIX + "dump_secs", "How long the last reading took.", source.dump_secs)
+
+    def _kernel(self) -> Iterator[Metric]:
         acct = int(sockets.switched_on("nf_conntrack_acct"))
         yield GaugeMetricFamily(PREFIX + "accounting", "1 when the kernel counts packets and bytes.", acct)
         fill = sockets.table_fill()
@@ -86,3 +90,15 @@ class TrackerCollector(Collector):
             for name, value in numbers.items():
                 family.add_metric([str(cpu), name], value)
         return family
+
+    def _event_log(self) -> Iterator[Metric]:
+        log = self._service.event_log
+        if log is not None:
+            counters = (
+                ("lines", "Lines of the event log.", log.lines_total),
+                ("dropped", "Lines that the event log's file did not take.", log.dropped_total),
+                ("suppressed", "Events beyond event_log_rate.", log.suppressed_total),
+                ("errors", "Failed writes and reopens of the event log.", log.errors_total),
+            )
+            for name, text, value in counters:
+                yield CounterMetricFamily(f"{PREFIX}event_log_{name}", text, value=value)

@@ -72,7 +72,14 @@ class Options(usage.Options):
             raise usage.UsageError("--listen-path: expected a path that begins with /")
         if self["source"] not in ("auto", *ORDER):
             raise usage.UsageError(f"--source: expected auto, {', '.join(ORDER)}")
-        self.section = TrackerSection(ignore=ignore, source=self["source"], longterm=False)
+        self.section = TrackerSection(
+            ignore=ignore,
+            source=self["source"],
+            longterm=False,
+            event_log="-" if self["log-events"] else "none",
+            event_log_format="netfilter" if self["log-events-format"] == "netfilter" else "json",
+            event_log_rate=0,
+        )
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:

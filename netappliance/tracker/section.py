@@ -48,7 +48,6 @@ class TrackerSection:
         doc="Who tells: conntrack (forwarded traffic and all protocols; needs CAP_NET_ADMIN), sock_diag (this "
         "host's TCP sockets, needs no rights), proc (/proc/net/tcp, the last resort), or the best of these that works.",
     )
-
     enable: bool = option(
         values.boolean,
         "no",
@@ -122,6 +121,21 @@ class TrackerSection:
         key="socket_interval",
         unit="duration",
         doc="How often sockets are read (1s or more); less often where a reading takes more than a tenth of that.",
+    )
+    event_log: str = option(
+        values.text,
+        "none",
+        unit="- | path | none",
+        doc="Where a line for each event of conntrack goes: standard output, a file (reopened on SIGUSR1), nowhere.",
+    )
+    event_log_format: str = option(
+        values.choice("json", "netfilter"), "json", doc="Form of the event log: JSON, or as conntrack -E prints it."
+    )
+    event_log_rate: int = option(
+        values.integer(0, 1_000_000),
+        "1000",
+        unit="lines a second",
+        doc="Events beyond this get no line and are counted; 0 = no limit.",
     )
     receive_buffer: int = option(
         values.size, "8MiB", unit="size", doc="Kernel buffer for events; the kernel may give less without rights."

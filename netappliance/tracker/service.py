@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from netappliance.tracker import sockets
 from netappliance.tracker.enable import TrackingRule
+from netappliance.tracker.event_log import attach_event_log
 from netappliance.tracker.places import Places
 from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
@@ -34,6 +35,7 @@ class TrackerService(Service):
 
     :ivar sources: conntrack, sockets, and which of them is shown: ``source``, ``table``, ``places``.
     :ivar tracking: the kernel tracks connections, as far as we can tell.
+    :ivar event_log: lines of conntrack's events, or None.
     :param own_ports: local ports of our own pages.
     """
 
@@ -42,6 +44,7 @@ class TrackerService(Service):
     def __init__(self, section: TrackerSection, host: Host, own_ports: frozenset[int] = frozenset()) -> None:
         self.section = section
         self.sources = Sources(section, host, own_ports)
+        self.event_log = attach_event_log(section, self.sources.connections, host)
         self.rule = TrackingRule()
         self.tracking = True
         self._clock = host.clock
@@ -68,9 +71,17 @@ class TrackerService(Service):
         """Return the appliance's monotonic seconds."""
         return self._clock()
 
+    def privilegedStartService(self) -> None:
+        """Open the event log."""
+        super().privilegedStartService()
+        if self.event_log is not None:
+            self.event_log.privilegedStartService()
+
     def startService(self) -> None:
         """Subscribe to events and read the table."""
         super().startService()
+        if self.event_log is not None:
+            self.event_log.startService()
         self._look_around()
         self._try_source()
         self._tick.start(1.0, now=False)
@@ -81,6 +92,8 @@ class TrackerService(Service):
             self._tick.stop()
         self.rule.stop()
         self.sources.stop()
+        if self.event_log is not None:
+            self.event_log.stopService()
         super().stopService()
 
     def _try_source(self) -> None:
@@ -88,6 +101,8 @@ class TrackerService(Service):
         if not self.source.up:
             self._reconciled = self._tried
             self.sources.start()
+            if self.event_log is not None and not self.sources.conntrack.up:
+                self._log.warn("[tracker] event_log: there are no events without conntrack")
         if self.section.enable:  # after the subscription: who begins before it may never have events
             self.rule.start()
         self._check_tracking()

@@ -74,7 +74,7 @@ class Ending(NamedTuple):
     duration_s: float
 
 
-Observer = Callable[[Change, Place, "Ending | None", float], None]
+Observer = Callable[[Change, Place, int, Ending | None, float], None]
 
 
 class Table:
@@ -87,7 +87,7 @@ class Table:
     :ivar adopted: connections that a dump or an event brought and whose NEW event is missing.
     :ivar unobserved: entries that a dump, or another entry in their place, proved gone without an event.
     :ivar dumping: between ``begin_dump`` and the end of the sweep. :ivar complete: a dump was taken to its end.
-    :ivar on_event: told of every event that is not ignored, after it was taken: (change, place, ending, now).
+    :ivar on_event: told of every event that is not ignored, after it was taken: (change, place, state, ending, now).
     :ivar wall_offset: wall-clock seconds minus the appliance's clock, to place the kernel's timestamps.
     """
 
@@ -189,7 +189,7 @@ class Table:
                     return  # from before we looked
                 slot = self._add(key, change, now)
                 self._adopt(slot)
-            place = self._places[slot]
+            place, state = self._places[slot], self._states[slot] if change.state < 0 else change.state
             ending = self._destroy(slot, change, now)
         else:
             if slot < 0:
@@ -202,9 +202,9 @@ class Table:
                 self._open(slot, change, now)
             self._seen[slot] = _CURRENT
             self._merge(slot, change, now, live=True)
-            place = self._places[slot]
+            place, state = self._places[slot], self._states[slot]
         if self.on_event is not None and place[1].group:
-            self.on_event(change, place, ending, now)
+            self.on_event(change, place, state, ending, now)
 
     def connections(self) -> Iterator[Connection]:
         """Yield every connection; the table must not change meanwhile."""
