@@ -45,8 +45,8 @@ class NetfilterTests(SynchronousTestCase):
             (
                 change(DESTROY, state=7, status=0x38E, traffic=(6, 398, 5, 1134), zone=3),
                 (
-                    "[DESTROY] tcp      6 TIME_WAIT src=10.0.0.1 dst=192.0.2.7 sport=40000 dport=443 packets=6 bytes=398 "
-                    "src=192.0.2.7 dst=10.0.0.1 sport=443 dport=40000 packets=5 bytes=1134 [ASSURED] zone=3"
+                    "[DESTROY] tcp      6 TIME_WAIT src=10.0.0.1 dst=192.0.2.7 sport=40000 dport=443 packets=6 "
+                    "bytes=398 src=192.0.2.7 dst=10.0.0.1 sport=443 dport=40000 packets=5 bytes=1134 [ASSURED] zone=3"
                 ),
             ),
         )
