@@ -1,0 +1,67 @@
+"""The tracker on sockets, in a network namespace with real traffic, against ``ss``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = ("unshare", "nsenter", "ip", "ss", "setpriv")
+
+
+def scene(name: str) -> Any:
+    """Run a scene of sockets_in_namespace in a namespace of its own; skip where that is not possible."""
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing or os.geteuid():
+        raise SkipTest(f"needs root and {', '.join(missing) or 'nothing else'}")
+    command = ["unshare", "--net", sys.executable, "-m", "tests.integration.sockets_in_namespace", name]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    if done.returncode:
+        if "unshare failed" in done.stderr:
+            raise SkipTest("no right to make a network namespace")
+        raise AssertionError(done.stdout + done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+class SocketTrackerTests(SynchronousTestCase):
+    """One appliance for each scene."""
+
+    def test_states_by_host_equal_those_of_ss(self) -> None:
+        """In and out, IPv4 and IPv6, opening to closing; long-lived ones by listening port and version of IP."""
+        found = scene("sock_diag")
+        self.assertEqual(found["seen"], found["ss"])
+        self.assertGreaterEqual(len(found["ss"]), 8)
+        self.assertEqual(
+            found["longterm"], {'{port="7100",tcp_version="4"}': 2.0, '{port="7100",tcp_version="6"}': 1.0}
+        )
+
+    def test_proc_gives_the_same_states(self) -> None:
+        """The last resort."""
+        found = scene("proc")
+        self.assertEqual(found["seen"], found["ss"])
+        self.assertEqual(found["source"], {'{reason="asked",source="proc"}': 1.0})
+
+    def test_every_short_connection_is_counted_with_how_it_ended(self) -> None:
+        """20 000 of a millisecond each, then a reset, a refused and an unanswered one."""
+        found = scene("short")
+        self.assertEqual((found["short"], found["lost"]), ({"opened": 20000, "fin": 20000}, 0))
+        self.assertEqual(found["ends"], {"opened": 20003, "fin": 20000, "rst": 1, "refused": 1, "unanswered": 1})
+        self.assertGreaterEqual(found["rtts"], 20000)
+        self.assertGreaterEqual(found["segments"], 60000)
+
+    def test_without_rights_it_says_what_it_lacks_and_serves_what_it_can(self) -> None:
+        """No capability at all."""
+        found = scene("rights")
+        self.assertEqual(found["source"], {'{reason="no_rights",source="sock_diag"}': 1.0})
+        self.assertIn("conntrack: Operation not permitted", found["log"])
+        self.assertIn("TCP sockets of this host only", found["log"])
+        self.assertEqual(found["totals"], {"opened": 4, "fin": 1})
