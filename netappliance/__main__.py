@@ -8,6 +8,7 @@ from importlib import import_module
 #: command -> (module with main(arguments) -> exit status, what it does)
 COMMANDS = {
     "qcmp-ping": ("netappliance.qcmp.ping", "measure the latency to a QCMP service"),
+    "hash-password": ("netappliance.http.hash_password", "make a line of users for kind = basic_auth"),
     "import-quilkin": ("netappliance.udp.import_quilkin", "turn a quilkin.yaml into a configuration of ours"),
 }
 

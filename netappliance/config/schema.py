@@ -26,6 +26,7 @@ class Option:
     unit: str
     doc: str
     example: str
+    secret: bool
 
 
 def option(
@@ -37,6 +38,7 @@ def option(
     unit: str = "",
     doc: str,
     example: str = "",
+    secret: bool = False,
 ) -> Any:
     """
     Declare a field of a section.
@@ -45,9 +47,10 @@ def option(
         what it expects.
     :param default: the default as text, converted like a value of the file.
     :param key: the key in the file; the field's name unless given.
+    :param secret: a bad value is not repeated in the error, and the converter's message must not tell it either.
     """
     metadata = {"convert": convert, "default": default, "key": key, "required": required, "unit": unit}
-    metadata |= {"doc": doc, "example": example}
+    metadata |= {"doc": doc, "example": example, "secret": secret}
     if required:
         return dataclasses.field(metadata={_METADATA: metadata})
     return dataclasses.field(default_factory=lambda: convert(default), metadata={_METADATA: metadata})
@@ -93,7 +96,8 @@ def parse_section(schema: type, raw: RawSection, problems: list[ConfigProblem]) 
         try:
             values[item.field] = item.convert(entry.text)
         except ValueError as error:
-            problems.append(ConfigProblem(raw.title, item.key, "a bad value", entry.text, str(error), entry.line))
+            got = None if item.secret else entry.text
+            problems.append(ConfigProblem(raw.title, item.key, "a bad value", got, str(error), entry.line))
     if len(problems) > before:
         return None
     if any(item.name == "name" for item in dataclasses.fields(schema)):

@@ -40,6 +40,7 @@ BUILTIN = (
     BuiltinFilter("rewrite", "rewrite", "RewriteSection"),
     BuiltinFilter("headers", "headers", "HeadersSection"),
     BuiltinFilter("hsts", "headers", "HstsSection", "make_hsts"),
+    BuiltinFilter("basic_auth", "basic_auth", "BasicAuthSection"),
     BuiltinFilter("deny", "access", "DenySection", "make_deny"),
     BuiltinFilter("allow", "access", "AllowSection", "make_allow"),
     BuiltinFilter("maintenance", "access", "MaintenanceSection", "make_maintenance"),

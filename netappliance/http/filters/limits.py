@@ -41,6 +41,14 @@ class Buckets:
         self._keep(key, tokens - 1.0, now)
         return 0.0
 
+    def wait(self, key: str, now: float) -> float:
+        """Return the seconds until there is a token, 0 when there is one; nothing is taken."""
+        tokens = self.left(key, now)
+        if tokens >= 1.0:
+            return 0.0
+        self.buckets.move_to_end(key)
+        return (1.0 - tokens) / self._rate
+
     def left(self, key: str, now: float) -> float:
         """Return the tokens in a bucket."""
         tokens, when = self.buckets.get(key, (self._most, now))
