@@ -1,4 +1,4 @@
-"""User name and password (RFC 7617), against hashes; a slow one is checked once for each credential, not each request."""
+"""User name and password (RFC 7617), against hashes; a slow one is checked once for each credential, not request."""
 
 from __future__ import annotations
 

@@ -1,0 +1,45 @@
+"""Metrics of the filters of routes: answers they gave, their contained exceptions, what they count of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, Metric
+
+from netappliance.http.chain import RequestChain
+
+_PREFIX = "netappliance_http_filter_"
+_LABELS = ["listener", "route", "filter"]
+
+
+def filter_metrics(listener: str, chains: Iterable[tuple[str, RequestChain]]) -> Iterator[Metric]:
+    """
+    Yield the families of one listener's routes.
+
+    :param chains: (route, chain); a filter that a route names twice is counted together.
+    """
+    answers = CounterMetricFamily(
+        _PREFIX + "answers",
+        "Requests that a filter answered itself (refused, redirected), by status.",
+        labels=[*_LABELS, "status"],
+    )
+    errors = CounterMetricFamily(_PREFIX + "errors", "Exceptions of a filter, contained.", labels=_LABELS)
+    figures = CounterMetricFamily(_PREFIX + "figures", "What filters count of their own.", labels=[*_LABELS, "figure"])
+    for route, chain in chains:
+        for name, counters in chain.counters.items():
+            key = [listener, route, name]
+            errors.add_metric(key, counters.errors)
+            for status, count in counters.answers.items():
+                answers.add_metric([*key, str(status)], count)
+        for (name, figure), count in _figures(chain).items():
+            figures.add_metric([listener, route, name, figure], count)
+    yield from (answers, errors, figures)
+
+
+def _figures(chain: RequestChain) -> dict[tuple[str, str], int]:
+    found: dict[tuple[str, str], int] = {}
+    for name, made in chain.filters:
+        own: dict[str, int] = getattr(made, "figures", dict)()
+        for figure, count in own.items():
+            found[name, figure] = found.get((name, figure), 0) + count
+    return found

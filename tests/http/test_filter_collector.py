@@ -1,0 +1,48 @@
+"""What the metrics page says of filters."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.http.chain import RequestChain
+from netappliance.http.filter_collector import filter_metrics
+from tests.http.filters.support import build, exchange
+from tests.http.test_chain import Raising
+
+
+class CollectorTests(SynchronousTestCase):
+    """Names, labels, values."""
+
+    def test_answers_errors_and_figures_by_route_and_filter(self) -> None:
+        """One family each; a filter that is there twice is one series."""
+        limited = "kind = request_rate_limit\nrequests = 1\nperiod = 1h"
+        first = RequestChain([("limit", build(limited)), ("limit", build(limited))])
+        second = RequestChain([("mine", Raising()), ("deny", build("kind = deny"))])
+        for _ in range(3):
+            first.request(exchange())
+            second.request(exchange())
+        families = {
+            family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+            for family in filter_metrics("web", [("a", first), ("b", second)])
+        }
+        prefix = "netappliance_http_filter_"
+        self.assertEqual(
+            families,
+            {
+                prefix + "answers": {("web", "a", "limit", "429"): 2},
+                prefix + "errors": {("web", "a", "limit"): 0, ("web", "b", "mine"): 3, ("web", "b", "deny"): 0},
+                prefix + "figures": {("web", "a", "limit", "limited"): 2, ("web", "a", "limit", "evicted"): 0},
+            },
+        )
+
+    def test_a_filter_without_figures_has_none(self) -> None:
+        """A class of the operator's need not have the method."""
+
+        class Plain:
+            """Only what it needs."""
+
+            def request(self, exchange: object) -> None:
+                """Pass."""
+
+        *_, figures = filter_metrics("web", [("a", RequestChain([("p", Plain())]))])
+        self.assertEqual(figures.samples, [])
