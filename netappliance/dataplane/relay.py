@@ -15,8 +15,9 @@ BUFFER_SIZE = 512 * 1024
 #: which
 #: halves the CPU of bulk transfers, and one whose peer does not keeps little
 FIRST_READ = 64 * 1024
-_buffer = bytearray(BUFFER_SIZE)
-_view = memoryview(_buffer)
+#: where every read of the data plane goes first; valid until the next one
+BUFFER = bytearray(BUFFER_SIZE)
+VIEW = memoryview(BUFFER)
 NOTHING = memoryview(b"")
 
 
@@ -111,7 +112,7 @@ class Leg:
         recv_into, send, window = self.recv_into, peer.send, self.window
         for _ in range(self.BUDGET):
             try:
-                count = recv_into(_buffer, window)
+                count = recv_into(BUFFER, window)
             except BlockingIOError:
                 self.readable = False
                 return
@@ -124,7 +125,7 @@ class Leg:
             self.received += count
             self.last = self.poller.now
             try:
-                sent = send(_view[:count])
+                sent = send(VIEW[:count])
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -132,7 +133,7 @@ class Leg:
                 return
             peer.sent += sent
             if sent < count:
-                peer.pending = memoryview(bytes(_view[sent:count]))
+                peer.pending = memoryview(bytes(VIEW[sent:count]))
                 self.readable = True
                 self.window = FIRST_READ
                 return

@@ -1,0 +1,144 @@
+"""
+What a backend is told about the client: X-Forwarded-*, Forwarded (RFC 7239), X-Real-IP, X-Request-Id, session id.
+
+Fields of that kind from the client are believed when it is a trusted proxy, and replaced otherwise. Sans-I/O.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from netappliance.config.values import Network
+from netappliance.http.message import Request
+from netappliance.sessions.session import Address
+
+#: kinds of fields, for the key ``identity_headers``
+KINDS = ("x-forwarded", "forwarded", "x-real-ip", "x-request-id")
+#: addresses of a chain that are looked at, from its end
+_MAX_CHAIN = 64
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+class IdentityRules:
+    """
+    The rules of one listener.
+
+    :param kinds: of :data:`KINDS`. :param session_header: name of the field with the session's id, or empty.
+    :param trusted: networks of proxies that are believed. :param secure: the listener speaks TLS.
+    """
+
+    def __init__(
+        self, kinds: Sequence[str], session_header: bytes, trusted: Sequence[Network], *, secure: bool = False
+    ) -> None:
+        self.x_forwarded = "x-forwarded" in kinds
+        self.forwarded = "forwarded" in kinds
+        self.real_ip = "x-real-ip" in kinds
+        self.request_id = "x-request-id" in kinds
+        self.session_header = session_header
+        self.trusted = tuple(trusted)
+        self.proto = b"https" if secure else b"http"
+
+    def trusts(self, address: str) -> bool:
+        """True for the address of a trusted proxy."""
+        if not self.trusted:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self.trusted)
+
+
+class ClientIdentity:
+    """
+    One connection's part of the fields.
+
+    :ivar trusted: the peer is a trusted proxy. :ivar constant: the lines that are the same for each of its requests.
+    """
+
+    __slots__ = ("_forwarded", "_peer", "_port", "_rules", "constant", "trusted")
+
+    def __init__(self, rules: IdentityRules, client: Address, local: Address, session_id: bytes) -> None:
+        self._rules = rules
+        self._peer = client[0]
+        self._port = b"%d" % local[1]
+        self.trusted = rules.trusts(client[0])
+        self._forwarded = b"for=%b;proto=%b;by=%b" % (_node(client[0]), rules.proto, _node(local[0]))
+        lines = [] if self.trusted else self._lines({}, client[0])
+        if rules.session_header:
+            lines.append(rules.session_header + b": " + session_id)
+        self.constant = b"\r\n".join(lines)
+
+    def _lines(self, given: dict[bytes, bytes], believed: str) -> list[bytes]:
+        rules = self._rules
+        lines: list[bytes] = []
+        peer = self._peer.encode()
+        if rules.x_forwarded and peer:
+            chain = given.pop(b"x-forwarded-for", b"")
+            lines.append(b"X-Forwarded-For: " + (chain + b", " + peer if chain else peer))
+            lines.append(b"X-Forwarded-Proto: " + given.pop(b"x-forwarded-proto", rules.proto))
+            lines.append(b"X-Forwarded-Port: " + given.pop(b"x-forwarded-port", self._port))
+        if rules.forwarded:
+            chain = given.pop(b"forwarded", b"")
+            lines.append(b"Forwarded: " + (chain + b", " + self._forwarded if chain else self._forwarded))
+        if rules.real_ip and believed:
+            given.pop(b"x-real-ip", None)
+            lines.append(b"X-Real-IP: " + believed.encode())
+        return lines
+
+    def write(self, parts: list[bytes], request: Request, request_id: bytes) -> None:
+        """Append the field lines for a request to ``parts``."""
+        rules = self._rules
+        host = request.authority
+        if self.trusted:
+            given = _merged(request.identity or [])
+            host = given.pop(b"x-forwarded-host", host)
+            given.pop(b"x-request-id", None)
+            given.pop(rules.session_header.lower(), None)
+            parts += self._lines(given, self.believed(request))
+            parts += [name + b": " + value for name, value in given.items()]
+        if self.constant:
+            parts.append(self.constant)
+        if rules.x_forwarded and host:
+            parts.append(b"X-Forwarded-Host: " + host)
+        if rules.request_id:
+            parts.append(b"X-Request-Id: " + request_id)
+
+    def believed(self, request: Request) -> str:
+        """Return the client's address: the last one in the chain of a trusted proxy that is no trusted proxy itself."""
+        if not self.trusted or not request.identity:
+            return self._peer
+        chain = _merged(request.identity).get(b"x-forwarded-for", b"")
+        address = self._peer
+        for item in reversed(chain.split(b",")[-_MAX_CHAIN:]):
+            try:
+                address = str(ipaddress.ip_address(item.strip(b" \t").decode("ascii")))
+            except ValueError:
+                break
+            if not self._rules.trusts(address):
+                break
+        return address
+
+    def request_id(self, request: Request) -> bytes:
+        """Return the request's id that a trusted proxy gave, or empty."""
+        if self.trusted and request.identity:
+            for name, value in request.identity:
+                if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                    return value
+        return b""
+
+
+def _merged(identity: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    merged: dict[bytes, bytes] = {}
+    for name, value in identity:
+        merged[name] = merged[name] + b", " + value if name in merged else value
+    return merged
+
+
+def _node(address: str) -> bytes:
+    """Return an address as a node of Forwarded (RFC 7239 section 6)."""
+    if ":" in address:
+        return b'"[%b]"' % address.encode()
+    return address.encode() if address and not address.startswith(("/", "\0")) else b"unknown"
