@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netappliance.admin.logs import LineLogObserver
     from netappliance.clusters.cluster import Cluster
     from netappliance.config.loader import Configuration
+    from netappliance.http.pool import BackendPool
+    from netappliance.http.routing.route import Route
+    from netappliance.sessions.access_log import AccessLog
 
 
 class Appliance:
@@ -54,6 +57,12 @@ class Appliance:
         self.listeners: dict[tuple[str, str], list[StreamListener]] = {}
         self.collectors: list[Collector] = []
         self.reopeners: list[Callable[[], None]] = []
+        #: where requests are logged; None = nowhere
+        self.access_log: AccessLog | None = None
+        #: idle connections to backends, by cluster; made by the services that keep some
+        self.pools: dict[str, BackendPool] = {}
+        #: HTTP routes with their filters; None until the first service asks for them
+        self.routes: list[Route] | None = None
         self.datagram_sessions = 0
         #: writes the diagnostics; None while twistd's own observer does
         self.log_observer: LineLogObserver | None = None

@@ -217,6 +217,12 @@ class Cluster:
         if backend.max_connections and backend.full:
             self._changed()
 
+    def reused(self, backend: Backend) -> None:
+        """A connection that was kept serves again."""
+        backend.active += 1
+        if backend.max_connections and backend.full:
+            self._changed()
+
     def connect_succeeded(self, backend: Backend, seconds: float, now: float) -> None:
         """The connection is there, ``seconds`` after its start."""
         self.connect_secs.observe(seconds)

@@ -262,6 +262,32 @@ class ClusterSection:
         unit="addresses",
         doc="Addresses taken from one host name; further ones are left out.",
     )
+    pool_max_idle: int = option(
+        values.integer(0, 65535),
+        "256",
+        unit="connections",
+        doc="HTTP: idle connections kept for each backend, for the next requests of whichever client; 0 = none.",
+    )
+    pool_idle_timeout_s: float = option(
+        values.positive_duration,
+        "30s",
+        key="pool_idle_timeout",
+        unit="duration",
+        doc="HTTP: how long a connection is kept without a request; shorter than the backends keep it themselves.",
+    )
+    max_queue: int = option(
+        values.integer(0, 1_000_000),
+        "1024",
+        unit="requests",
+        doc="HTTP: requests that may wait while every backend is at its max_connections; further ones get 503.",
+    )
+    queue_timeout_s: float = option(
+        values.positive_duration,
+        "5s",
+        key="queue_timeout",
+        unit="duration",
+        doc="HTTP: how long a request may wait for a place on a backend; then 503.",
+    )
     answers: tuple[AnswerFile, ...] = option(
         answer_files,
         unit="files",

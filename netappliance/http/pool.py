@@ -57,7 +57,7 @@ class BackendPool:
             upstream = kept.pop()
             if upstream.silent() and not (careful and not upstream.alive()):
                 self.hits += 1
-                backend.active += 1
+                self.cluster.reused(backend)
                 return upstream
             self.stale += 1
             self.poller.close(upstream.sock)
@@ -83,6 +83,7 @@ class BackendPool:
     def keep(self, upstream: Upstream) -> None:
         """Take a connection back after a whole response; the next request may have it."""
         upstream.user = None
+        upstream.readable = False
         upstream.served += 1
         backend = upstream.backend
         section = self.cluster.section

@@ -9,6 +9,7 @@ appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKin
 cluster = LazySection("cluster", "netappliance.clusters.section:ClusterKind", named=True)
 demo = LazyService("demo", "netappliance.admin.kinds:DemoKind", named=False)
 filter_section = LazySection("filter", "netappliance.filter_kind:FilterKind", named=True)
+http = LazyService("http", "netappliance.http.kind:HttpKind", named=True)
 manhole = LazyService("manhole", "netappliance.admin.kinds:ManholeKind", named=False)
 qcmp = LazyService("qcmp", "netappliance.qcmp.kind:QcmpKind", named=True)
 route = LazySection("route", "netappliance.http.routing.kind:RouteKind", named=True)

@@ -56,6 +56,7 @@ def attach_access_log(appliance: Appliance) -> AccessLog | None:
         call_later=appliance.reactor.callLater,
     )
     appliance.sessions.observers.append(log)
+    appliance.access_log = log
     appliance.reopeners.append(log.reopen)
     return log
 
@@ -98,7 +99,7 @@ class JsonLines:
         reason = session.close_reason or SHUTDOWN
         side, phase, cause = reason
         backend = session.backend.id if session.backend is not None else ""
-        notes = _notes(session.notes) if session.notes else ""
+        notes = notes_text(session.notes) if session.notes else ""
         return (
             f'{{"id":{session.id},"kind":{quote(session.kind)},"listener":{quote(session.listener)},'
             f'"client":{quote(format_address(session.client))},"local":{quote(format_address(session.local))},'
@@ -117,7 +118,8 @@ class JsonLines:
         return f"{self._date}.{int((seconds - whole) * 1000):03d}Z"
 
 
-def _notes(notes: dict[str, Any]) -> str:
+def notes_text(notes: dict[str, Any]) -> str:
+    """Return the notes as the last member of a JSON line, with its comma."""
     text = dumps({str(key): value for key, value in notes.items()}, default=str)
     return f',"notes":{text}' if len(text) <= MAX_NOTES_CHARS else ',"notes_left_out":true'
 
@@ -154,7 +156,8 @@ class AccessLog(Service):
     :param clock: monotonic seconds. :param wall: seconds since the epoch.
     :param call_later: the reactor's ``callLater``.
 
-    :ivar lines_total: lines made. :ivar dropped_total: lines lost. :ivar errors_total: writes and reopens that failed.
+    :ivar log_format: as given. :ivar lines_total: lines made.
+    :ivar dropped_total: lines lost. :ivar errors_total: writes and reopens that failed.
     """
 
     name = "access_log"
@@ -173,10 +176,11 @@ class AccessLog(Service):
         self.dropped_total = 0
         self.errors_total = 0
         self._target = target
+        self.log_format = log_format
+        self.wall = wall
         self._format: Formatter = JsonLines() if log_format == "json" else common_line
         self._limit = buffer_bytes
         self._clock = clock
-        self._wall = wall
         self._call_later = call_later
         self._lines: deque[bytes] = deque()
         self._waiting_bytes = 0
@@ -188,8 +192,13 @@ class AccessLog(Service):
 
     def session_closed(self, session: Session) -> None:
         """Make the session's line and let it wait for the next write."""
-        # the end is now: the start on the wall clock follows from the monotonic duration, whatever the clock did since
-        line = self._format(session, self._wall() - session.duration).encode("ascii", "backslashreplace")
+        if session.logged:
+            # the end is now: the start on the wall clock follows from the monotonic duration, whatever the clock did
+            self.put(self._format(session, self.wall() - session.duration))
+
+    def put(self, text: str) -> None:
+        """Let a line (with its newline) wait for the next write."""
+        line = text.encode("ascii", "backslashreplace")
         self.lines_total += 1
         if self._waiting_bytes + len(line) > self._limit:
             self.dropped_total += 1

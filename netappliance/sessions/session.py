@@ -43,6 +43,9 @@ class Session:
         "tx_packets",
     )
 
+    #: the access log has a line for it when it ends
+    logged = True
+
     def __init__(self, kind: Kind, listener: str, client: Address, local: Address, now: float) -> None:
         self.id = 0
         self.kind: Kind = kind

@@ -145,6 +145,19 @@ class SessionTable:
             for callback in waiting:
                 callback()
 
+    def rebook(self, session: Session, cluster: str) -> None:
+        """
+        A session goes on with another cluster: what it carried so far stays with the old one.
+
+        Its counters begin anew, so that no cluster's total ever goes down.
+        """
+        session.refresh()
+        key = (session.kind, session.listener, session.cluster)
+        if session.rx_bytes or session.tx_bytes:
+            self._ended.setdefault(key, TrafficTotals()).add(session)
+            session.rx_bytes = session.tx_bytes = session.rx_packets = session.tx_packets = 0
+        session.cluster = cluster
+
     def traffic(self) -> dict[TrafficKey, TrafficTotals]:
         """Return bytes and packets by (kind, listener, cluster), ended and live sessions together; a fresh dict."""
         result: dict[TrafficKey, TrafficTotals] = {}

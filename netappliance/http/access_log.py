@@ -1,0 +1,93 @@
+"""A line of the access log for each request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from json.encoder import encode_basestring_ascii as quote
+from typing import TYPE_CHECKING
+
+from netappliance.http import fields
+from netappliance.sessions.access_log import notes_text
+from netappliance.sessions.reasons import SHUTDOWN, haproxy_letters
+from netappliance.sessions.session import format_address
+
+if TYPE_CHECKING:
+    from netappliance.http.forwarding import Forwarding
+    from netappliance.sessions.access_log import AccessLog
+
+#: characters of a request's target, host and such that go into a line
+MAX_TEXT = 2048
+
+
+def request_line(log: AccessLog | None) -> Callable[[Forwarding, float], None] | None:
+    """Return what writes the line of an exchange that lasted so many seconds; None when nothing is logged."""
+    if log is None:
+        return None
+    make = json_line if log.log_format == "json" else common_line
+
+    def write(forwarding: Forwarding, seconds: float) -> None:
+        log.put(make(forwarding, log.wall() - seconds, seconds))
+
+    return write
+
+
+def _text(value: bytes) -> str:
+    return quote(value[:MAX_TEXT].decode("latin-1"))
+
+
+def json_line(forwarding: Forwarding, started: float, seconds: float) -> str:
+    """
+    Return one JSON object with a fixed order of fields; all that is not printable ASCII is escaped.
+
+    :param started: seconds since the epoch. Durations are seconds, bytes are of this request alone; ``request_s`` is
+        the time until the backend's response, ``status`` 0 when none was sent.
+    """
+    client, request, route = forwarding.client, forwarding.request, forwarding.route
+    reason = forwarding.reason or SHUTDOWN
+    side, phase, cause = reason
+    date = datetime.fromtimestamp(started, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    notes = notes_text(forwarding.notes) if forwarding.notes else ""
+    asked = (
+        ""
+        if request is None
+        else (
+            f'"method":{_text(request.method)},"host":{_text(request.authority)},"target":{_text(request.target)},'
+            f'"version":"1.{request.minor}",'
+        )
+    )
+    return (
+        f'{{"id":{client.id},"kind":{quote(forwarding.kind)},"listener":{quote(client.listener)},'
+        f'"client":{quote(format_address(client.client))},"local":{quote(format_address(client.local))},'
+        f'"request_id":{_text(forwarding.request_id)},{asked}"status":{forwarding.status},'
+        f'"route":{quote(route.name if route is not None else "")},'
+        f'"cluster":{quote(route.cluster if route is not None else "")},'
+        f'"backend":{quote(forwarding.backend.id if forwarding.backend is not None else "")},'
+        f'"start":"{date}Z","duration_s":{seconds:.6f},"connect_s":{forwarding.connect_s:.6f},'
+        f'"first_byte_s":{forwarding.first_byte_s:.6f},"rx_bytes":{forwarding.rx_bytes},'
+        f'"tx_bytes":{forwarding.tx_bytes},"sent_bytes":{client.sent - forwarding.sent_before},'
+        f'"retries":{forwarding.retries},"side":"{side.value}","phase":"{phase.value}","cause":"{cause.value}",'
+        f'"code":"{haproxy_letters(reason)}"{notes}}}\n'
+    )
+
+
+def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
+    """
+    Return a line of the NCSA combined log format, followed by duration, route, cluster/backend, request id, reason.
+
+    Referer and User-Agent are those of the request, ``-`` when absent.
+    """
+    client, request, route = forwarding.client, forwarding.request, forwarding.route
+    date = datetime.fromtimestamp(int(started), timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    what, referer, agent = '"-"', '"-"', '"-"'
+    if request is not None:
+        what = _text(b"%b %b HTTP/1.%d" % (request.method, request.target[:MAX_TEXT], request.minor))
+        referer = _text(fields.get(request.lines, b"referer") or b"-")
+        agent = _text(fields.get(request.lines, b"user-agent") or b"-")
+    backend = forwarding.backend.id if forwarding.backend is not None else "-"
+    where = f"{route.name if route is not None else '-'} {(route and route.cluster) or '-'}/{backend}"
+    return (
+        f"{client.client[0] or '-'} - - [{date}] {what} {forwarding.status} {client.sent - forwarding.sent_before} "
+        f"{referer} {agent} {seconds:.3f} {where} {forwarding.request_id.decode('latin-1')} "
+        f"{forwarding.reason or SHUTDOWN}\n"
+    )

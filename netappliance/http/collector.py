@@ -1,0 +1,96 @@
+"""Metrics that only HTTP services have: requests, durations, retries, refusals, pools, queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from netappliance.http.statistics import CLASSES, RequestStatistics
+
+if TYPE_CHECKING:
+    from netappliance.http.service import HttpService
+
+_PREFIX = "netappliance_http_"
+
+
+class HttpCollector(Collector):
+    """One service's numbers, read at scrape time."""
+
+    def __init__(self, service: HttpService) -> None:
+        self._service = service
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        service = self._service
+        everything = {"": service.local, **{name: each.statistics for name, each in service.targets.items()}}
+        yield from self._requests(everything)
+        yield from self._refusals()
+        yield from self._pools()
+
+    def _requests(self, everything: dict[str, RequestStatistics]) -> Iterator[Metric]:
+        listener = self._service.section.name
+        requests = CounterMetricFamily(
+            _PREFIX + "requests",
+            "Requests that ended, by method and class of status (none: nothing was sent); no cluster: answered here.",
+            labels=["listener", "cluster", "method", "status"],
+        )
+        seconds = HistogramMetricFamily(
+            _PREFIX + "request_secs",
+            "Seconds from a request's head to the end of its response.",
+            labels=["listener", "cluster"],
+        )
+        retries = CounterMetricFamily(
+            _PREFIX + "retries", "Attempts on backends beyond a request's first.", labels=["listener", "cluster"]
+        )
+        for cluster, statistics in everything.items():
+            rows = [(method.decode(), row) for method, row in statistics.rows.items()]
+            for method, row in [*rows, ("other", statistics.others)]:
+                for word, count in zip(CLASSES, row, strict=True):
+                    if count or (method == "GET" and word == "2xx"):
+                        requests.add_metric([listener, cluster, method, word], count)
+            histogram = statistics.seconds
+            seconds.add_metric([listener, cluster], list(histogram.cumulative()), histogram.sum)
+            retries.add_metric([listener, cluster], statistics.retries)
+        yield from (requests, seconds, retries)
+
+    def _refusals(self) -> Iterator[Metric]:
+        listener, refusals = self._service.section.name, self._service.refusals
+        for name, text, found in (
+            ("refused_requests", "Requests that were malformed or too large.", refusals.requests),
+            ("refused_responses", "Responses of backends that were malformed.", refusals.responses),
+        ):
+            family = CounterMetricFamily(_PREFIX + name, text, labels=["listener", "reason"])
+            for why, count in found.items():
+                family.add_metric([listener, why], count)
+            yield family
+
+    def _pools(self) -> Iterator[Metric]:
+        listener = self._service.section.name
+        idle = GaugeMetricFamily(
+            _PREFIX + "pool_idle", "Idle connections kept to the backends of a cluster.", labels=["listener", "cluster"]
+        )
+        events = CounterMetricFamily(
+            _PREFIX + "pool_events",
+            "Requests on a kept connection (hit) or a new one (miss), and kept connections that were closed.",
+            labels=["listener", "cluster", "event"],
+        )
+        waiting = GaugeMetricFamily(
+            _PREFIX + "queue_length", "Requests that wait for a place on a backend.", labels=["listener", "cluster"]
+        )
+        refused = CounterMetricFamily(
+            _PREFIX + "queue_refused",
+            "Requests answered with 503 because the queue was full or they waited too long.",
+            labels=["listener", "cluster", "reason"],
+        )
+        for name, target in self._service.targets.items():
+            pool = target.pool
+            idle.add_metric([listener, name], sum(map(len, pool.idle.values())))
+            for event in ("hits", "misses", "stale", "expired", "overflow"):
+                events.add_metric([listener, name, event], getattr(pool, event))
+            waiting.add_metric([listener, name], len(pool.queue))
+            refused.add_metric([listener, name, "full"], pool.queue_full)
+            refused.add_metric([listener, name, "timeout"], pool.queue_timeouts)
+        yield from (idle, events, waiting, refused)

@@ -1,0 +1,142 @@
+"""The response side of an exchange: interim responses, the final head, the switch to a body or a tunnel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
+from netappliance.http import head_writer
+from netappliance.http.bodies import ResponseBody
+from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Answer, Refusal, Response
+from netappliance.http.tunnel import TunnelSession
+from netappliance.sessions.reasons import INTERNAL
+
+if TYPE_CHECKING:
+    from netappliance.http.forwarding import Forwarding
+    from netappliance.http.upstream import Upstream
+
+#: interim responses of one exchange; real backends send one or two
+MAX_INTERIM = 16
+
+
+def read(forwarding: Forwarding, upstream: Upstream) -> None:
+    """Read until the final head is there, or there is no more."""
+    request = forwarding.request
+    if request is None:
+        return
+    while forwarding.upstream is upstream and forwarding.response is None:
+        try:
+            count = upstream.recv_into(BUFFER, FIRST_READ)
+        except BlockingIOError:
+            upstream.readable = False
+            return
+        except OSError as error:
+            forwarding.upstream_failed(error)
+            return
+        if not count:
+            forwarding.upstream_ended()
+            return
+        forwarding.received(count)
+        data = forwarding.hold + bytes(VIEW[:count]) if forwarding.hold else bytes(VIEW[:count])
+        forwarding.hold = b""
+        upstream.readable = more = count == FIRST_READ or upstream.ending
+        _take_heads(forwarding, upstream, data)
+        if not more:
+            return
+
+
+def _take_heads(forwarding: Forwarding, upstream: Upstream, data: bytes) -> None:
+    """Parse interim responses and the final one."""
+    client, request = forwarding.client, forwarding.request
+    at = 0
+    while request is not None and at < len(data):
+        parsed = client.service.response_framing.parse(data, request.method, at)
+        if parsed is None:
+            break
+        response, at = parsed
+        if isinstance(response, Refusal):
+            forwarding.response_refused(response)
+            return
+        if response.status >= 200:
+            _respond(forwarding, upstream, response, data, at)
+            return
+        if response.status == 101:
+            _upgrade(forwarding, upstream, response, data[at:])
+            return
+        forwarding.interim += 1
+        if forwarding.interim > MAX_INTERIM:
+            forwarding.response_refused(Refusal(502, "too many interim responses"))
+            return
+        forwarding.replay = b""
+        if request.minor:
+            client.write(head_writer.interim_head(response))
+            if forwarding.upstream is not upstream:
+                return
+    forwarding.hold = data[at:]
+
+
+def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, data: bytes, at: int) -> None:
+    client, request, route, target = forwarding.client, forwarding.request, forwarding.route, forwarding.target
+    if request is None or route is None or target is None:
+        return
+    forwarding.response = response
+    forwarding.status = response.status
+    forwarding.first_byte_s = client.poller.now - forwarding.started
+    forwarding.replay = b""
+    if forwarding.exchange is not None or (route.chain is not None and route.chain.has_response):
+        failed = _filter(forwarding, response)
+        if failed is not None:
+            forwarding.answer(failed, INTERNAL)
+            return
+    length = response.length
+    unknown = length in (CHUNKED, UNTIL_CLOSE)
+    service = client.service
+    limit = service.section.max_requests
+    forwarding.keep_alive = keep_alive = (
+        request.keep_alive
+        and (bool(request.minor) or not unknown)
+        and not service.draining
+        and not (limit and client.requests >= limit)
+    )
+    head = head_writer.response_head(response, request.minor, keep_alive=keep_alive)
+    forwarding.response_began = True
+    if length >= 0 and len(data) - at >= length:
+        end = at + length
+        client.write(head + data[at:end] if length else head)
+        forwarding.response_done(data[end:])
+        return
+    body = forwarding.response_body = ResponseBody(forwarding, client, length, framed=unknown and bool(request.minor))
+    taken = body.take(data[at:])
+    if isinstance(taken, Refusal):
+        forwarding.response_began = False
+        forwarding.response_refused(taken)
+        return
+    client.write(head + taken[0])
+    if body.done:
+        forwarding.response_done(taken[1])
+    elif upstream.readable and client.out is None and forwarding.upstream is upstream:
+        body.pump(upstream)
+
+
+def _filter(forwarding: Forwarding, response: Response) -> Answer | None:
+    route, identity = forwarding.route, forwarding.client.identity
+    if route is None or route.chain is None or identity is None:
+        return None
+    answer: Answer | None = route.chain.response(forwarding.exchange or forwarding.make_exchange(identity), response)
+    return answer
+
+
+def _upgrade(forwarding: Forwarding, upstream: Upstream, response: Response, rest: bytes) -> None:
+    client, request, target = forwarding.client, forwarding.request, forwarding.target
+    wanted = request.upgrade.lower().split(b", ") if request is not None and request.upgrade else []
+    if target is None or response.upgrade.lower() not in wanted:
+        forwarding.response_refused(Refusal(502, "upgrade that nobody asked for"))
+        return
+    forwarding.response, forwarding.status = response, 101
+    forwarding.first_byte_s = client.poller.now - forwarding.started
+    if forwarding.exchange is not None:
+        _filter(forwarding, response)
+    head = head_writer.interim_head(response)
+    forwarding.upstream = None
+    tunnel = TunnelSession(client, upstream, forwarding)
+    tunnel.start(head + rest, client.inbuf)

@@ -1,0 +1,169 @@
+"""The reverse proxy of one ``[http NAME]`` section."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from socket import SocketType
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+
+from netappliance.answer_files import load_templates
+from netappliance.dataplane.listener import StreamListener
+from netappliance.http.access_log import request_line
+from netappliance.http.answers import Answers
+from netappliance.http.client import ClientConnection
+from netappliance.http.framing.request import RequestFraming
+from netappliance.http.framing.response import ResponseFraming
+from netappliance.http.identity import IdentityRules
+from netappliance.http.pool import BackendPool
+from netappliance.http.routing.route import Route
+from netappliance.http.routing.router import Router
+from netappliance.http.statistics import Refusals, RequestStatistics
+from netappliance.sessions.session import Address
+
+if TYPE_CHECKING:
+    from netappliance.appliance import Appliance
+    from netappliance.clusters.cluster import Cluster
+    from netappliance.http.forwarding import Forwarding
+    from netappliance.http.section import HttpSection
+
+
+class Target:
+    """A cluster as one listener sees it, with what a request needs of its section."""
+
+    __slots__ = ("cluster", "connect_timeout_s", "pool", "queue_timeout_s", "retries", "statistics")
+
+    def __init__(self, cluster: Cluster, pool: BackendPool) -> None:
+        section = cluster.section
+        self.cluster = cluster
+        self.pool = pool
+        self.statistics = RequestStatistics()
+        self.retries = section.retries
+        self.connect_timeout_s = section.connect_timeout_s
+        self.queue_timeout_s = section.queue_timeout_s
+
+
+class HttpService(Service):
+    """
+    Listens, and gives every accepted connection a session.
+
+    :param routes: those that name this listener, in the order of the file.
+    :ivar targets: cluster name -> what requests to it need. :ivar local: statistics of requests without a cluster.
+    """
+
+    def __init__(self, section: HttpSection, appliance: Appliance, routes: Sequence[Route]) -> None:
+        self.name = section.name
+        self.section = section
+        self.poller = appliance.poller
+        self.timers = appliance.timers
+        self.table = appliance.sessions
+        self.admission = appliance.admission
+        self.router = Router(routes)
+        self.routes = list(routes)
+        self.framing = RequestFraming(
+            section.max_header_size,
+            section.max_target_size,
+            section.max_header_fields,
+            frozenset(protocol.encode() for protocol in section.upgrades),
+            (section.session_header.lower().encode(),) if section.session_header else (),
+        )
+        self.response_framing = ResponseFraming(section.max_response_header_size)
+        self.identity_rules = IdentityRules(
+            section.identity_headers, section.session_header.encode(), section.trusted_proxies
+        )
+        #: the longest time that a connection's timer may be late for a deadline set meanwhile
+        self.shortest_timeout_s = min(section.request_timeout_s, section.client_timeout_s, section.backend_timeout_s)
+        clusters = dict.fromkeys(route.cluster for route in routes if route.cluster)
+        self.targets = {name: Target(appliance.clusters[name], pool_of(appliance, name)) for name in clusters}
+        self.local = RequestStatistics()
+        self.refusals = Refusals()
+        self.answers = Answers(
+            load_templates(section.answers),
+            {name: load_templates(target.cluster.section.answers) for name, target in self.targets.items()},
+        )
+        self.totals = self.table.declare("http", section.name, "")
+        self.table.declare("websocket", section.name, "")
+        for name in self.targets:
+            self.table.declare("http", section.name, name)
+        self._appliance = appliance
+        self._id_prefix = secrets.token_hex(8).encode()
+        self._request_ids = 0
+        self._log_line = request_line(appliance.access_log)
+        self.listeners = [
+            StreamListener(
+                f"[http {section.name}]",
+                endpoint,
+                appliance.listen_options(section.backlog, reuse_port=section.reuse_port),
+                poller=self.poller,
+                timers=self.timers,
+                admission=self.admission,
+                totals=self.totals,
+                start_session=self._session_starter(index),
+            )
+            for index, endpoint in enumerate(section.listen)
+        ]
+        appliance.register_listeners("http", section.name, self.listeners)
+
+    def _session_starter(self, index: int) -> Any:
+        def start(sock: SocketType, client: Address) -> None:
+            ClientConnection(self, sock, client, self.listeners[index].address).start()
+
+        return start
+
+    @property
+    def draining(self) -> bool:
+        """The process ends: responses say that the connection closes."""
+        return self._appliance.draining
+
+    def next_request_id(self) -> bytes:
+        """Return an id of 32 hexadecimal digits, unlike any other of this process and, in all likelihood, of others."""
+        self._request_ids += 1
+        return b"%b%016x" % (self._id_prefix, self._request_ids)
+
+    def session_id(self, number: int) -> bytes:
+        """Return the id of a client's connection for backends and logs."""
+        return b"%b-%x" % (self._id_prefix, number)
+
+    def finished(self, forwarding: Forwarding) -> None:
+        """An exchange ended: count it, log it."""
+        request, target = forwarding.request, forwarding.target
+        statistics = self.local if target is None else target.statistics
+        seconds = self.poller.now - forwarding.started
+        statistics.finished(request.method if request is not None else b"", forwarding.status, seconds)
+        if forwarding.retries:
+            statistics.retries += forwarding.retries
+        if self._log_line is not None:
+            self._log_line(forwarding, seconds)
+
+    def privilegedStartService(self) -> None:
+        """Bind, while the process may still bind to low ports."""
+        super().privilegedStartService()
+        for listener in self.listeners:
+            listener.open()
+
+    def startService(self) -> None:
+        """Accept."""
+        super().startService()
+        for listener in self.listeners:
+            listener.start()
+
+    def stopService(self) -> None:
+        """Stop accepting, close idle connections; requests under way are drained by the appliance."""
+        super().stopService()
+        for listener in self.listeners:
+            listener.stop()
+        for session in self.table:
+            if isinstance(session, ClientConnection) and session.service is self:
+                session.drain()
+        for target in self.targets.values():
+            target.pool.close()
+
+
+def pool_of(appliance: Appliance, cluster: str) -> BackendPool:
+    """Return the pool of a cluster, which all listeners share."""
+    pool = appliance.pools.get(cluster)
+    if pool is None:
+        pool = appliance.pools[cluster] = BackendPool(appliance.clusters[cluster], appliance.poller, appliance.timers)
+    return pool
