@@ -25,7 +25,17 @@ def choose(forwarding: Forwarding, reason: CloseReason = NO_BACKEND) -> None:
     cluster, pool = target.cluster, target.pool
     now = client.poller.now
     while forwarding.attempts < target.retries:
-        backend = cluster.choose(cluster.client_key(client.client), now, forwarding.tried or ())
+        backend = None
+        if forwarding.cookie and target.sticky is not None and not forwarding.tried:
+            backend = target.sticky.backend(forwarding.cookie, now)
+            if backend is not None and backend.full:
+                wait(forwarding)
+                return
+        if backend is None:
+            key = b""
+            if target.balance_key is not None and client.identity is not None:
+                key = target.balance_key.of(request, client.identity.believed(request), client.client[1])
+            backend = cluster.choose(key, now, forwarding.tried or ())
         if backend is None:
             if cluster.full(now):
                 wait(forwarding)

@@ -37,7 +37,8 @@ class Forwarding:
     Forwards the requests of one client connection, one at a time; the object is used again for each.
 
     For the request's way to a backend: ``attempts`` (connections tried), ``tried`` (backends that failed), ``reused``
-    (a kept connection carries it), ``fresh`` (kept ones are not taken any more), ``replay`` (all that was sent, while
+    (a kept connection carries it), ``cookie`` (its sticky one),
+    ``fresh`` (kept ones are not taken any more), ``replay`` (all that was sent, while
     it may be sent again), ``salvaging`` (the connection broke, but a response may be there), ``queued_at`` (0: never).
     For the response: ``hold`` (a part of a head), ``interim`` (1xx so far), ``finishing`` (only the client's socket
     has to take it), ``keep_alive`` (the client's connection goes on).
@@ -56,6 +57,7 @@ class Forwarding:
         "booked",
         "client",
         "connect_s",
+        "cookie",
         "exchange",
         "finishing",
         "first_byte_s",
@@ -112,7 +114,7 @@ class Forwarding:
         self.queued_at = 0.0
         self.fresh = self.reused = self.salvaging = self.finishing = self.keep_alive = False
         self.tried: list[Backend] | None = None
-        self.replay = self.hold = b""
+        self.replay = self.hold = self.cookie = b""
         self.booked = False
 
     # -- the request --------------------------------------------------------------------------------------------------
@@ -149,6 +151,8 @@ class Forwarding:
         self.target = target = service.targets[route.cluster]
         if client.cluster != route.cluster:
             service.table.rebook(client, route.cluster)
+        if target.sticky is not None:
+            self.cookie = target.sticky.take(request.lines)
         if request.length:
             self.request_body = RequestBody(self, client, request.length, limit)
         if target.pool.queue:
@@ -166,7 +170,7 @@ class Forwarding:
             identity.believed(request),
             client.listener,
             client.local[1],
-            False,
+            client.service.secure,
             route.name,
             route.cluster,
             route.captures(request.host, request.path),

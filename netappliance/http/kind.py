@@ -43,10 +43,12 @@ class HttpKind:
     def make_service(self, section: HttpSection, appliance: Appliance) -> IService:
         """Build the proxy."""
         from netappliance.http.collector import HttpCollector
-        from netappliance.http.routing.build import routes_of
+        from netappliance.http.routes import routes_of
         from netappliance.http.service import HttpService
 
-        routes = [route for route in routes_of(appliance) if section.name in route.section.listeners]
+        routes = [
+            route for route in routes_of(appliance) if section.name in (route.section.listeners or (section.name,))
+        ]
         service = HttpService(section, appliance, routes)
         appliance.collectors.append(HttpCollector(service))
         return service

@@ -13,6 +13,7 @@ from netappliance.sessions.reasons import INTERNAL
 
 if TYPE_CHECKING:
     from netappliance.http.forwarding import Forwarding
+    from netappliance.http.sticky import Sticky
     from netappliance.http.upstream import Upstream
 
 #: interim responses of one exchange; real backends send one or two
@@ -83,6 +84,8 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
     forwarding.status = response.status
     forwarding.first_byte_s = client.poller.now - forwarding.started
     forwarding.replay = b""
+    if target.sticky is not None:
+        _stick(forwarding, target.sticky, upstream, response)
     if forwarding.exchange is not None or (route.chain is not None and route.chain.has_response):
         failed = _filter(forwarding, response)
         if failed is not None:
@@ -118,6 +121,12 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
         body.pump(upstream)
 
 
+def _stick(forwarding: Forwarding, sticky: Sticky, upstream: Upstream, response: Response) -> None:
+    cookie = sticky.set_cookie(forwarding.cookie, upstream.backend, secure=forwarding.client.service.secure)
+    if cookie is not None:
+        response.lines.append(cookie)
+
+
 def _filter(forwarding: Forwarding, response: Response) -> Answer | None:
     route, identity = forwarding.route, forwarding.client.identity
     if route is None or route.chain is None or identity is None:
@@ -134,6 +143,8 @@ def _upgrade(forwarding: Forwarding, upstream: Upstream, response: Response, res
         return
     forwarding.response, forwarding.status = response, 101
     forwarding.first_byte_s = client.poller.now - forwarding.started
+    if target.sticky is not None:
+        _stick(forwarding, target.sticky, upstream, response)
     if forwarding.exchange is not None:
         _filter(forwarding, response)
     head = head_writer.interim_head(response)

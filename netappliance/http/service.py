@@ -13,6 +13,7 @@ from netappliance.answer_files import load_templates
 from netappliance.dataplane.listener import StreamListener
 from netappliance.http.access_log import request_line
 from netappliance.http.answers import Answers
+from netappliance.http.balance_key import BalanceKey
 from netappliance.http.client import ClientConnection
 from netappliance.http.framing.request import RequestFraming
 from netappliance.http.framing.response import ResponseFraming
@@ -21,6 +22,7 @@ from netappliance.http.pool import BackendPool
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from netappliance.http.statistics import Refusals, RequestStatistics
+from netappliance.http.sticky import Sticky
 from netappliance.sessions.session import Address
 
 if TYPE_CHECKING:
@@ -33,13 +35,25 @@ if TYPE_CHECKING:
 class Target:
     """A cluster as one listener sees it, with what a request needs of its section."""
 
-    __slots__ = ("cluster", "connect_timeout_s", "pool", "queue_timeout_s", "retries", "statistics")
+    __slots__ = (
+        "balance_key",
+        "cluster",
+        "connect_timeout_s",
+        "pool",
+        "queue_timeout_s",
+        "retries",
+        "statistics",
+        "sticky",
+    )
 
     def __init__(self, cluster: Cluster, pool: BackendPool) -> None:
         section = cluster.section
         self.cluster = cluster
         self.pool = pool
         self.statistics = RequestStatistics()
+        self.sticky = Sticky(cluster) if section.sticky_cookie else None
+        #: None for policies that hash nothing
+        self.balance_key = BalanceKey(section.balance_key) if cluster.needs_key else None
         self.retries = section.retries
         self.connect_timeout_s = section.connect_timeout_s
         self.queue_timeout_s = section.queue_timeout_s
@@ -50,8 +64,11 @@ class HttpService(Service):
     Listens, and gives every accepted connection a session.
 
     :param routes: those that name this listener, in the order of the file.
-    :ivar targets: cluster name -> what requests to it need. :ivar local: statistics of requests without a cluster.
+    :cvar secure: clients speak TLS. :ivar targets: cluster name -> what requests to it need.
+    :ivar local: statistics of requests without a cluster.
     """
+
+    secure = False
 
     def __init__(self, section: HttpSection, appliance: Appliance, routes: Sequence[Route]) -> None:
         self.name = section.name
@@ -71,7 +88,7 @@ class HttpService(Service):
         )
         self.response_framing = ResponseFraming(section.max_response_header_size)
         self.identity_rules = IdentityRules(
-            section.identity_headers, section.session_header.encode(), section.trusted_proxies
+            section.identity_headers, section.session_header.encode(), section.trusted_proxies, secure=self.secure
         )
         #: the longest time that a connection's timer may be late for a deadline set meanwhile
         self.shortest_timeout_s = min(section.request_timeout_s, section.client_timeout_s, section.backend_timeout_s)
