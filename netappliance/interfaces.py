@@ -107,6 +107,31 @@ class IBalancerFactory(Interface):
         """
 
 
+class IHealthCheck(Interface):
+    """A way to find out whether a backend is well, selected by ``health_check = NAME [option=value]...``."""
+
+    name: str = Attribute("What ``health_check`` selects it by.")
+    options: tuple[str, ...] = Attribute("The options that it takes besides interval, timeout, rise, fall and port.")
+
+    def configure(options):  # type: ignore[no-untyped-def]
+        """
+        Look at the options of a cluster.
+
+        :param options: option -> text, only those of ``options``.
+        :return: what ``probe`` is given as ``settings``; comparable by ``==``.
+        :raises ValueError: with what was expected.
+        """
+
+    def probe(family, sockaddr, settings, reactor, timeout_s):  # type: ignore[no-untyped-def]
+        """
+        Ask a backend once, without blocking; close whatever is opened, also when cancelled.
+
+        :param family: AF_INET, AF_INET6 or AF_UNIX. :param sockaddr: (address, port), or the path of a unix socket.
+        :param timeout_s: after which the Deferred is cancelled.
+        :return: a Deferred that fires when the backend is well and fails when it is not.
+        """
+
+
 class IDatagramFilter(Interface):
     """
     One link of a datagram filter chain. Sans-I/O: looks at the datagram and its ``now`` only, and answers at

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from netappliance.admin.logs import install_log_observer
 from netappliance.clusters.cluster import Cluster
+from netappliance.clusters.health.service import HealthService
 from netappliance.clusters.resolver import ResolverService
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
@@ -85,6 +86,7 @@ class ApplianceService(MultiService):
             self._adopt(access_log, "admin")
         if appliance.clusters:
             self._adopt(ResolverService(appliance.clusters, appliance.reactor), "support")
+            self._adopt(HealthService(appliance.clusters, appliance.reactor, appliance.rng), "support")
         for kind in kinds.services(configuration):
             for section in configuration.sections(kind.kind):
                 self._adopt(kind.make_service(section, appliance), getattr(kind, "stage", "traffic"))

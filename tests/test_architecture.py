@@ -23,6 +23,7 @@ PURE = (
     "descriptors.py",
     "clusters/backoff.py",
     "clusters/balancing/",
+    "clusters/health/state.py",
     "dataplane/accept_queue.py",
     "http/answers.py",
     "http/chain.py",

@@ -167,6 +167,7 @@ class ClusterCollector(Collector):
         active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
         connections = counter("backend_connections", "Connections made to the backend.", labels)
         failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
+        checks = counter("backend_health_checks", "Active health checks of the backend.", [*labels, "result"])
         opened = counter("backend_fail_open", "Choices made although every backend looked broken.", ["cluster"])
         unresolved = counter("backend_resolve_failures", "Host names of backends that did not resolve.", ["cluster"])
         connect = histogram("backend_connect_secs", "How long connecting to a backend took, in seconds.", ["cluster"])
@@ -180,7 +181,10 @@ class ClusterCollector(Collector):
                 active.add_metric(key, backend.active)
                 connections.add_metric(key, backend.connections_total)
                 failures.add_metric(key, backend.failures_total)
-        yield from (up, active, connections, failures, opened, unresolved, connect)
+                if cluster.section.health_check is not None:
+                    checks.add_metric([*key, "success"], backend.checks_passed_total)
+                    checks.add_metric([*key, "failure"], backend.checks_failed_total)
+        yield from (up, active, connections, failures, checks, opened, unresolved, connect)
 
 
 class ProcessFacts(Collector):

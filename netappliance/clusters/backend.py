@@ -28,6 +28,8 @@ class Backend:
         "active",
         "backoff",
         "backup",
+        "checks_failed_total",
+        "checks_passed_total",
         "connections_total",
         "draining",
         "failures_total",
@@ -50,6 +52,8 @@ class Backend:
         self.active = 0
         self.connections_total = 0
         self.failures_total = 0
+        self.checks_passed_total = 0
+        self.checks_failed_total = 0
         self.healthy = True
         self.draining = False
         self.backoff = Backoff()

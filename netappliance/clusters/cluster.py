@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from twisted.logger import Logger
 
@@ -29,6 +29,7 @@ class Cluster:
 
     :ivar backends: all, draining ones included. :ivar fail_open_total: choices made that way.
     :ivar resolve_failures_total: answers of the name service without an address.
+    :ivar watchers: called with the cluster when its section or members have changed.
     """
 
     def __init__(self, section: ClusterSection, rng: random.Random) -> None:
@@ -37,6 +38,7 @@ class Cluster:
         self.backends: list[Backend] = []
         self.fail_open_total = 0
         self.resolve_failures_total = 0
+        self.watchers: list[Callable[[Cluster], None]] = []
         self.connect_secs = Histogram(CONNECT_BUCKETS)
         self._rng = rng
         self._resolved: dict[str, tuple[tuple[int, tuple[str, int]], ...]] = {}
@@ -92,6 +94,8 @@ class Cluster:
         self._primary.set_members([backend for backend in members if not backend.backup])
         self._backup.set_members([backend for backend in members if backend.backup])
         self._changed()
+        for watcher in self.watchers:
+            watcher(self)
 
     def _addresses(self, entry: BackendSection) -> Iterable[tuple[str, int, tuple[str, int] | str]]:
         if entry.path:

@@ -13,6 +13,7 @@ from zope.interface import implementer
 
 from netappliance.answer_files import AnswerFile, answer_files, load_templates
 from netappliance.clusters.balancing import balancer_names
+from netappliance.clusters.health import HealthSpec, health_check
 from netappliance.config import values
 from netappliance.config.schema import option, suggestion
 from netappliance.errors import ConfigProblem
@@ -247,7 +248,14 @@ class ClusterSection:
         doc="Key of the digest for backends whose id is an address; the same in all processes that share clients. "
         "Without it, whoever guesses an address can confirm the guess.",
     )
-    health_check: str = option(_off, doc="Active health checks are not there yet: must be empty.")
+    health_check: HealthSpec | None = option(  # noqa: RUF009 - a field
+        health_check,
+        unit="check",
+        doc="http uri=/PATH [expect=200-299] [host=NAME] [method=GET], tcp [send=BASE64] [expect=BASE64], udp "
+        "send=BASE64 [expect=BASE64], or a plug-in's name and options; then, for all, interval=10s timeout=5s rise=3 "
+        "fall=3 port=0 (of the check; 0 = the backend's). Empty = off.",
+        example="http uri=/healthz expect=200 interval=10s",
+    )
     tls: str = option(_off, doc="TLS towards backends is not there yet: must be empty.")
     resolve_interval_s: float = option(
         values.positive_duration,
@@ -307,6 +315,10 @@ class ClusterKind:
 
     def check(self, section: ClusterSection, configuration: Configuration) -> Iterable[ConfigProblem]:
         """The files of ``answers`` must be usable, and the attributes of the sticky cookie go together."""
+        check = section.health_check
+        if check is not None and check.kind == "udp" and any(backend.path for backend in section.backends):
+            why = "there is no udp to the unix sockets of the cluster"
+            yield ConfigProblem(f"cluster {section.name}", "health_check", why, check.kind, "http | tcp")
         if section.sticky_cookie:
             yield from _check_sticky(section)
         yield from check_answers(f"cluster {section.name}", section.answers)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, Metric
@@ -47,6 +48,15 @@ class FakeBackend:
         self.active = 0
         self.connections_total = 0
         self.failures_total = 0
+        self.checks_passed_total = 0
+        self.checks_failed_total = 0
+
+
+@dataclass
+class FakeClusterSection:
+    """What metrics read of a cluster's section."""
+
+    health_check: object | None = None
 
 
 class FakeCluster:
@@ -56,6 +66,7 @@ class FakeCluster:
         self.fail_open_total = 0
         self.resolve_failures_total = 0
         self.backends = backends
+        self.section = FakeClusterSection()
         self.connect_secs = Histogram((0.1, 1.0))
 
 
@@ -175,6 +186,11 @@ class CollectorTests(SynchronousTestCase):
         self.assertEqual(self.value("backend_active", **labels), 2)
         self.assertEqual(self.value("backend_connections_total", **labels), 5)
         self.assertEqual(self.value("backend_failures_total", **labels), 3)
+        self.assertIsNone(self.value("backend_health_checks_total", result="success", **labels))
+        cluster.section.health_check = object()
+        backend.checks_passed_total, backend.checks_failed_total = 7, 1
+        self.assertEqual(self.value("backend_health_checks_total", result="success", **labels), 7)
+        self.assertEqual(self.value("backend_health_checks_total", result="failure", **labels), 1)
         self.assertEqual(self.value("backend_connect_secs_bucket", cluster="web", le="0.1"), 1)
 
     def test_process_facts(self) -> None:
