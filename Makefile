@@ -42,8 +42,8 @@ type: $(VENV)/.lint ## mypy --strict
 bench: $(VENV)/.test ## side by side with nginx, HAProxy and Envoy (BENCH="--only tcp --quick" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
 
-soak: $(VENV)/.test ## long proofs: big transfers, many connections
-	$(BIN)/python -m benchmarks --soak
+soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)
+	$(BIN)/python -m benchmarks --soak $(SOAK)
 
 peers: $(VENV)/.made ## install the programs that integration tests and benchmarks run against (Debian or Ubuntu, root)
 	sh tools/install_peers.sh $(BIN)/python

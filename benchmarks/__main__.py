@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import http, soak, tcp, udp
+from benchmarks import http, soak, soak_http, tcp, udp
 from benchmarks.report import Report
 
 SUITES = {"tcp": tcp.run, "udp": udp.run, "http": http.run}
@@ -17,9 +17,13 @@ def main() -> None:
     parser.add_argument("--only", choices=SUITES, help="one suite")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s instead of 5 of 4 s")
     parser.add_argument("--soak", action="store_true", help="the long proofs instead")
+    parser.add_argument("--gib", type=float, default=10, help="GiB of HTTP bodies in the soak")
     options = parser.parse_args()
     if options.soak:
-        soak.run()
+        if options.only in (None, "tcp"):
+            soak.run()
+        if options.only in (None, "http"):
+            soak_http.run(int(options.gib * 2**30))
         return
     report = Report()
     for name, suite in SUITES.items():
