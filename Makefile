@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= etc/proxy.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint type bench soak peers docs clean
+.PHONY: help run test lint type bench soak profile peers docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ bench: $(VENV)/.test ## side by side with nginx, HAProxy and Envoy (BENCH="--onl
 
 soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)
 	$(BIN)/python -m benchmarks --soak $(SOAK)
+
+profile: $(VENV)/.test ## where the HTTP proxy spends its time under the benchmark's load (py-spy, perf, strace)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check py-spy
+	$(BIN)/python -m benchmarks.profile_http
 
 peers: $(VENV)/.made ## install the programs that integration tests and benchmarks run against (Debian or Ubuntu, root)
 	sh tools/install_peers.sh $(BIN)/python

@@ -1,6 +1,8 @@
 """
-The HTTP proxy under the benchmark's load, watched by py-spy (Python's view) and by perf where it is installed (the
-kernel's): ``python -m benchmarks.profile_http [SECONDS]``, or ``sh benchmarks/profile_http.sh``.
+The HTTP proxy under the benchmark's load, watched by py-spy (lines and functions of Python), by perf (kernel and
+interpreter) and by strace (system calls), as far as they are installed.
+
+``python -m benchmarks.profile_http [SECONDS]``
 """
 
 from __future__ import annotations
