@@ -276,10 +276,10 @@ class ClientConnection(Session):
             connection and take the response with it (RFC 9112 section 9.6).
         """
         self._end_reason = reason
+        self.state = "linger"
         if self.out is None and not linger and not self.readable and not self.inbuf:
             self.close(reason)
             return
-        self.state = "linger"
         self.inbuf = b""
         self.deadline = self.poller.now + self.service.section.client_timeout_s
         if self.out is None:
