@@ -92,3 +92,14 @@ class FamilyTests(SynchronousTestCase):
         configuration = load(UDP.format("mine") + python, "f.ini", section_kinds())
         ((name, made),) = build_filters(["mine"], configuration, Resources(random.Random(1), 0.0))
         self.assertEqual((name, type(made)), ("mine", Both))
+
+    def test_a_field_that_the_listener_writes_cannot_be_edited_too(self) -> None:
+        """The backend would have two; without it among identity_headers it can."""
+        text = "[http web]\nlisten = tcp:0:interface=127.0.0.1\n{}[route r]\nfilters = f\n"
+        text += "[filter f]\nkind = headers\nedits =\n both set x-forwarded-proto: https\n response set X-Real-IP: 1\n"
+        error = str(self.assertRaises(ConfigErrors, load, text.format(""), "f.ini", section_kinds()))
+        self.assertIn("[route r] filters: f edits x-forwarded-proto, which [http web] writes itself", error)
+        self.assertNotIn("X-Real-IP", error)
+        load(text.format("identity_headers = x-real-ip\n"), "f.ini", section_kinds())
+        odd = "identity_headers =\nsession_header = X-Forwarded-Proto\n"
+        self.assertRaises(ConfigErrors, load, text.format(odd), "f.ini", section_kinds())

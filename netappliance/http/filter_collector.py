@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from netappliance.http.chain import RequestChain
+from netappliance.http.routing.route import Route
 
 _PREFIX = "netappliance_http_filter_"
-_LABELS = ["listener", "route", "filter"]
+_LABELS = ["route", "filter"]
 
 
-def filter_metrics(listener: str, chains: Iterable[tuple[str, RequestChain]]) -> Iterator[Metric]:
+class FilterCollector(Collector):
     """
-    Yield the families of one listener's routes.
+    The filters of all routes, read at scrape time; a filter that a route names twice is counted together.
 
-    :param chains: (route, chain); a filter that a route names twice is counted together.
+    :param routes: of the appliance; the listeners share them.
     """
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = routes
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        yield from filter_metrics((route.name, route.chain) for route in self._routes if route.chain is not None)
+
+
+def filter_metrics(chains: Iterable[tuple[str, RequestChain]]) -> Iterator[Metric]:
+    """Yield the families for (route, chain) pairs."""
     answers = CounterMetricFamily(
         _PREFIX + "answers",
         "Requests that a filter answered itself (refused, redirected), by status.",
@@ -27,12 +40,12 @@ def filter_metrics(listener: str, chains: Iterable[tuple[str, RequestChain]]) ->
     figures = CounterMetricFamily(_PREFIX + "figures", "What filters count of their own.", labels=[*_LABELS, "figure"])
     for route, chain in chains:
         for name, counters in chain.counters.items():
-            key = [listener, route, name]
+            key = [route, name]
             errors.add_metric(key, counters.errors)
             for status, count in counters.answers.items():
                 answers.add_metric([*key, str(status)], count)
         for (name, figure), count in _figures(chain).items():
-            figures.add_metric([listener, route, name, figure], count)
+            figures.add_metric([route, name, figure], count)
     yield from (answers, errors, figures)
 
 

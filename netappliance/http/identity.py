@@ -16,9 +16,21 @@ from netappliance.sessions.session import Address
 
 #: kinds of fields, for the key ``identity_headers``
 KINDS = ("x-forwarded", "forwarded", "x-real-ip", "x-request-id")
+_NAMES = {
+    "x-forwarded": (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"),
+    "forwarded": (b"forwarded",),
+    "x-real-ip": (b"x-real-ip",),
+    "x-request-id": (b"x-request-id",),
+}
 #: addresses of a chain that are looked at, from its end
 _MAX_CHAIN = 64
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+
+
+def written_names(kinds: Sequence[str], session_header: str) -> frozenset[bytes]:
+    """Return the names (lower case) of the fields that a listener with these keys writes into every request."""
+    names = [name for kind in kinds for name in _NAMES[kind]]
+    return frozenset([*names, session_header.lower().encode()] if session_header else names)
 
 
 class IdentityRules:
@@ -91,7 +103,7 @@ class ClientIdentity:
     def write(self, parts: list[bytes], request: Request, request_id: bytes) -> None:
         """Append the field lines for a request to ``parts``."""
         rules = self._rules
-        host = request.authority
+        host = request.forwarded_host or request.authority
         if self.trusted:
             given = _merged(request.identity or [])
             host = given.pop(b"x-forwarded-host", host)

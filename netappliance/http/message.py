@@ -18,6 +18,7 @@ class Request:
         target was split into ``target`` and ``authority``.
     :ivar minor: of the client's HTTP version, 0 or 1.
     :ivar authority: the Host value as sent (empty only in HTTP/1.0); what the backend gets as Host.
+    :ivar forwarded_host: the ``authority`` before a filter rewrote it, for X-Forwarded-Host; empty = not rewritten.
     :ivar host: the same for routing: lower case, no port, no trailing dot, IPv6 in brackets.
     :ivar port: of Host, 0 = none given.
     :ivar lines: end-to-end field lines, without Host, framing, hop-by-hop and identity fields; see
@@ -35,6 +36,7 @@ class Request:
         "authority",
         "declared",
         "expect_continue",
+        "forwarded_host",
         "host",
         "identity",
         "keep_alive",
@@ -53,6 +55,7 @@ class Request:
         self.minor = minor
         self.lines = lines
         self.authority = b""
+        self.forwarded_host = b""
         self.host = b""
         self.port = 0
         self.length = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netappliance.http.chain import RequestChain
+from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.filters import Resources, build_filters
 from netappliance.http.routing.route import Route
 
@@ -26,10 +28,16 @@ def routes_of(appliance: Appliance) -> list[Route]:
             route = Route(section)
             if section.filters:
                 filters = build_filters(section.filters, appliance.configuration, resources)
-                route.chain = RequestChain(filters, _failed)
+                route.chain = RequestChain(filters, partial(_failed, section.name))
             appliance.routes.append(route)
+        appliance.collectors.append(FilterCollector(appliance.routes))
     return appliance.routes
 
 
-def _failed(name: str, error: BaseException) -> None:
-    _log.failure("[filter {name}] raised; its exchange was answered with 500", failure=Failure(error), name=name)
+def _failed(route: str, name: str, error: BaseException) -> None:
+    _log.failure(
+        "[route {route}] filter {name} raised; the exchange was answered with 500, and it is counted from now on",
+        failure=Failure(error),
+        route=route,
+        name=name,
+    )

@@ -23,15 +23,15 @@ class CollectorTests(SynchronousTestCase):
             second.request(exchange())
         families = {
             family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
-            for family in filter_metrics("web", [("a", first), ("b", second)])
+            for family in filter_metrics([("a", first), ("b", second)])
         }
         prefix = "netappliance_http_filter_"
         self.assertEqual(
             families,
             {
-                prefix + "answers": {("web", "a", "limit", "429"): 2},
-                prefix + "errors": {("web", "a", "limit"): 0, ("web", "b", "mine"): 3, ("web", "b", "deny"): 0},
-                prefix + "figures": {("web", "a", "limit", "limited"): 2, ("web", "a", "limit", "evicted"): 0},
+                prefix + "answers": {("a", "limit", "429"): 2},
+                prefix + "errors": {("a", "limit"): 0, ("b", "mine"): 3, ("b", "deny"): 0},
+                prefix + "figures": {("a", "limit", "limited"): 2, ("a", "limit", "evicted"): 0},
             },
         )
 
@@ -44,5 +44,5 @@ class CollectorTests(SynchronousTestCase):
             def request(self, exchange: object) -> None:
                 """Pass."""
 
-        *_, figures = filter_metrics("web", [("a", RequestChain([("p", Plain())]))])
+        *_, figures = filter_metrics([("a", RequestChain([("p", Plain())]))])
         self.assertEqual(figures.samples, [])

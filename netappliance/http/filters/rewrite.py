@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from netappliance.config import values
 from netappliance.config.schema import option
-from netappliance.http import fields
 from netappliance.http.expansion import HELP, Expansion
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.filters.redirect import pattern
@@ -53,7 +52,7 @@ class RewriteSection:
     host: Expansion | None = option(  # noqa: RUF009 - a field
         _template,
         unit="template",
-        doc="The new Host; the old one goes into X-Forwarded-Host where that is not set. Empty = as it is.",
+        doc="The new Host; X-Forwarded-Host tells the old one. Empty = as it is.",
         example="$1.internal.example.org",
     )
 
@@ -93,8 +92,8 @@ class Rewrite(RequestFilter):
             return Answer(400, "The address cannot be rewritten.")
         request.target = target
         if authority != request.authority:
-            if request.authority and fields.get(request.lines, b"x-forwarded-host") is None:
-                fields.add(request.lines, b"X-Forwarded-Host", request.authority)
+            # of several rewrites the first knows what the client asked for
+            request.forwarded_host = request.forwarded_host or request.authority
             request.authority = authority
         return None
 

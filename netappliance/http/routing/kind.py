@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
 from netappliance.clusters.section import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
+from netappliance.http.identity import written_names
 from netappliance.http.routing.section import RouteSection, host_groups
 from netappliance.interfaces import ISectionKind
 
@@ -90,6 +91,19 @@ def _check_filters(title: str, section: RouteSection, configuration: Configurati
             known = [each.name for each in configuration.sections("filter")] + filter_names()
             near = suggestion(name, known) if name not in known else ""
             yield ConfigProblem(title, "filters", f"{name} is no filter that can be used{near}", None, str(error))
+    for listener in _served(section, configuration):
+        ours = written_names(listener.identity_headers, listener.session_header)
+        for name in section.filters:
+            # a backend that is told something twice believes either
+            for edit in getattr(configuration.get("filter", name), "edits", ()):
+                if edit.side != "response" and edit.name.lower() in ours:
+                    why = f"{name} edits {edit.name.decode()}, which [http {listener.name}] writes itself"
+                    yield ConfigProblem(title, "filters", why, None, "identity_headers there without it")
+
+
+def _served(section: RouteSection, configuration: Configuration) -> Iterator[Any]:
+    for kind in ("http", "https"):
+        yield from (listener for listener in configuration.sections(kind) if section.serves(listener.name))
 
 
 def _check_twins(configuration: Configuration) -> Iterable[ConfigProblem]:

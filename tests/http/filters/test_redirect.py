@@ -102,12 +102,15 @@ class RewriteTests(SynchronousTestCase):
             self.assertEqual(self.rewritten(options, exchange(before))[0], after, options)
 
     def test_a_rewritten_host_leaves_the_old_one_behind(self) -> None:
-        """In X-Forwarded-Host, where nothing is there yet."""
-        target, authority, lines = self.rewritten("host = $1.internal:81", exchange(b"/x"))
-        self.assertEqual((target, authority), (b"/x", b"one.internal:81"))
-        self.assertEqual(lines, [b"X-Forwarded-Host: www.Example.org:8080"])
-        _, _, lines = self.rewritten("host = internal", exchange(b"/", b"x-forwarded-host: first"))
-        self.assertEqual(lines, [b"x-forwarded-host: first"])
+        """For X-Forwarded-Host; of several rewrites the first."""
+        given_ = exchange(b"/x")
+        self.assertEqual(self.rewritten("host = $1.internal:81", given_), (b"/x", b"one.internal:81", []))
+        self.assertEqual(given_.request.forwarded_host, b"www.Example.org:8080")
+        self.assertEqual(self.rewritten("host = other", given_)[1], b"other")
+        self.assertEqual(given_.request.forwarded_host, b"www.Example.org:8080")
+        untouched = exchange(b"/x")
+        self.rewritten("host = $authority", untouched)
+        self.assertEqual(untouched.request.forwarded_host, b"")
 
     def test_what_would_be_no_request_is_refused_and_left_alone(self) -> None:
         """A target without slash, with a fragment or a space; a host that is none."""
