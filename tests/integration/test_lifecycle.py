@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import mkdtemp
+from urllib.request import urlopen
 
 from tests.integration.support import BUDGET_S, RUN, Proxy, ProxyTestCase, echo, free_ports, wait_for
 
@@ -224,8 +225,8 @@ class LiveTests(ProxyTestCase):
     """The shipped configuration."""
 
     def test_etc_proxy_ini_runs_as_shipped(self) -> None:
-        """/live answers and an echo comes back through port 9000, where these ports are free."""
-        for port in (9000, 9801, 9802, 9803, 9901):
+        """Admin pages, an echo through port 9000, two web servers in turn behind 8080; where these ports are free."""
+        for port in (8080, 9000, 9801, 9802, 9803, 9901):
             try:
                 socket.create_server(("127.0.0.1", port)).close()
             except OSError:
@@ -239,3 +240,10 @@ class LiveTests(ProxyTestCase):
         self.assertEqual(client.recv(10), b"echo")
         client.close()
         self.assertEqual(proxy.get("/live"), (200, "live\n"))
+        backends = set()
+        for _ in range(2):
+            with urlopen("http://127.0.0.1:8080/", timeout=BUDGET_S) as answer:
+                backends.add(answer.read())
+        self.assertEqual(
+            backends, {b"netappliance demo backend 127.0.0.1:9801\n", b"netappliance demo backend 127.0.0.1:9802\n"}
+        )
