@@ -131,7 +131,7 @@ class TrackerService(Service):
         now = self._clock()
         if now - self._ranked >= RANK_S:
             self._look_around()
-            self._check_tracking()
+        self._check_tracking()
         missing = not self.source.up or (self.section.enable and not self.rule.active)
         if missing and now - self._tried >= RETRY_S:
             self._try_source()
