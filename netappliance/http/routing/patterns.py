@@ -11,6 +11,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+#: bytes of the longest host and path that regular expressions are tried on: their time may grow with the square of it
+MAX_REGEX_HOST = 255
+MAX_REGEX_PATH = 2048
+
 #: what a host may be compared with: letters, digits, ``-`` and ``_`` in labels of 1 to 63
 _LABEL = re.compile(rb"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _PATH = re.compile(rb"/[\x21-\x7e]*")
@@ -49,12 +53,12 @@ class HostPattern:
             label, _, parent = host.partition(b".")
             return (label,) if label and parent == self.name else None
         if self.regex is not None:
-            found = self.regex.fullmatch(host)
+            found = self.regex.fullmatch(host) if len(host) <= MAX_REGEX_HOST else None
             return None if found is None else found.groups(b"")
         return self._match_labels(host.split(b"."))
 
     def _match_labels(self, labels: list[bytes]) -> tuple[bytes, ...] | None:
-        if len(labels) != len(self.labels):
+        if len(labels) != len(self.labels) or sum(map(len, labels)) > MAX_REGEX_HOST:
             return None
         captures: tuple[bytes, ...] = ()
         for label, wanted in zip(labels, self.labels, strict=True):
@@ -91,7 +95,7 @@ class PathPattern:
     def match(self, path: bytes) -> tuple[bytes, ...] | None:
         """Return the captures (groups; what follows a prefix), or None when the path is another."""
         if self.regex is not None:
-            found = self.regex.fullmatch(path)
+            found = self.regex.fullmatch(path) if len(path) <= MAX_REGEX_PATH else None
             return None if found is None else found.groups(b"")
         if self.form == "exact":
             return _EMPTY if path == self.value else None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.plugin import IPlugin
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from netappliance import registry
 from netappliance.clusters.health import health_check
 from netappliance.clusters.health.probes import CHECKS, BytesSettings, CheckFailed, judge_prefix, judge_status
 from netappliance.clusters.health.state import HealthState, first_delay, next_delay
@@ -158,3 +163,28 @@ class StateTests(SynchronousTestCase):
         self.assertTrue(all(0 <= first_delay(10.0, rng) < 1.0 for _ in range(100)))
         delays = [next_delay(10.0, rng) for _ in range(100)]
         self.assertTrue(9.0 <= min(delays) < 9.5 < 10.5 < max(delays) <= 11.0)
+
+
+class ThirdPartyTests(SynchronousTestCase):
+    """A plug-in's check is configured like ours."""
+
+    def test_a_plug_in_is_found_by_its_name_and_given_its_options(self) -> None:
+        """The common ones are the appliance's; unknown ones are refused."""
+
+        @implementer(IPlugin, IHealthCheck)
+        class Redis:
+            name = "redis"
+            options = ("db",)
+
+            def configure(self, options: Mapping[str, str]) -> dict[str, str]:
+                return dict(options)
+
+            def probe(self, family: int, sockaddr: Any, settings: Any, reactor: Any, timeout_s: float) -> Any:
+                return None
+
+        self.patch(registry, "getPlugins", lambda interface, package: [Redis()] if interface is IHealthCheck else [])
+        spec = health_check("redis db=3 interval=1s")
+        assert spec is not None
+        self.assertEqual((spec.kind, spec.settings, spec.interval_s), ("redis", {"db": "3"}, 1.0))
+        self.assertIn("options db=", str(self.assertRaises(ValueError, health_check, "redis uri=/")))
+        self.assertIn("http | tcp | udp | redis", str(self.assertRaises(ValueError, health_check, "rdis")))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.routing.patterns import host_pattern, host_patterns, path_pattern
+from netappliance.http.routing.patterns import MAX_REGEX_HOST, MAX_REGEX_PATH, host_pattern, host_patterns, path_pattern
 from netappliance.http.routing.section import methods
 from tests.http.routing.support import route
 
@@ -89,6 +89,22 @@ class PathPatternTests(SynchronousTestCase):
             [pattern.match(path) for path in (b"/a", b"/bc", b"/ab", b"x/a", b"/A")],
             [(b"",), (b"c",), None, None, None],
         )
+
+
+class LengthTests(SynchronousTestCase):
+    """What strangers send may be long, and regular expressions slow."""
+
+    def test_regular_expressions_see_no_longer_hosts_and_paths_than_the_limits(self) -> None:
+        """At the limit they match, beyond it they do not; prefixes have no limit."""
+        for pattern, at in (
+            (path_pattern("~/a*"), b"/" + b"a" * (MAX_REGEX_PATH - 1)),
+            (host_pattern("~a*"), b"a" * MAX_REGEX_HOST),
+            (host_pattern("/a*/.b"), b"a" * (MAX_REGEX_HOST - 1) + b".b"),
+        ):
+            self.assertIsNotNone(pattern.match(at), pattern.text)
+            beyond = at.replace(b"a", b"aa", 1)
+            self.assertIsNone(pattern.match(beyond), pattern.text)
+        self.assertIsNotNone(path_pattern("/a").match(b"/" + b"a" * 100_000))
 
 
 class MethodTests(SynchronousTestCase):
