@@ -43,12 +43,7 @@ class RoundTripTests(HttpProxyTestCase):
         client = self.client()
         self.assertEqual(client.ask(post(b"hello")).body, b"POST / hello")
         self.assertEqual(client.ask(post(b"", method="PUT")).body, b"PUT / ")
-        self.assertEqual(
-            backend.requests[0].raw,
-            post(b"hello").replace(
-                b"Host: a.example\r\nContent-Length: 5\r\n", b"Host: a.example\r\nContent-Length: 5\r\n"
-            ),
-        )
+        self.assertEqual(backend.requests[0].raw, post(b"hello"))
         self.assertEqual(backend.requests[1].get("Content-Length"), b"0")
 
     def test_bodies_in_chunks_arrive_in_chunks_of_our_own(self) -> None:
