@@ -108,7 +108,8 @@ class IdentityTests(HttpProxyTestCase):
         backend = self.backend()
         self.front(backend, keys="trusted_proxies = 127.0.0.0/8\n")
         lines = (
-            "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\nX-Forwarded-Host: b.example\r\n"
+            "X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 443\r\n"
+            "X-Forwarded-Host: b.example\r\n"
             "Forwarded: for=9.9.9.9;proto=https\r\nX-Request-Id: abc-123\r\n"
         )
         self.ask(get(lines=lines))
