@@ -209,6 +209,13 @@ class Client(Reader):
         """Send and read one response."""
         return self.send(data).read(method)
 
+    def read_or_end(self) -> Message | None:
+        """Read one more response; None when the proxy closes instead."""
+        try:
+            return self.read()
+        except (ConnectionEndedError, ConnectionResetError):
+            return None
+
     def closed(self) -> bool:
         """True when the proxy closes without sending anything more."""
         try:
