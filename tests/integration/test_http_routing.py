@@ -99,7 +99,8 @@ class RouteTests(HttpProxyTestCase):
     def test_x_forwarded_host_does_not_route(self) -> None:
         """Nor does anything else but Host."""
         self.routed({"a": "host = a.example", "b": "host = b.example"})
-        lines = "X-Forwarded-Host: b.example\r\nX-Host: b.example\r\nForwarded: host=b.example\r\nX-Original-URL: /admin\r\n"
+        lines = "X-Forwarded-Host: b.example\r\nX-Host: b.example\r\nForwarded: host=b.example\r\n"
+        lines += "X-Original-URL: /admin\r\n"
         self.assertEqual(self.names(get(lines=lines)), ["a"])
 
     def test_no_route_is_404_and_goes_on(self) -> None:
