@@ -59,7 +59,7 @@ def choose(forwarding: Forwarding, reason: CloseReason = NO_BACKEND) -> None:
             continue
         upstream.user = forwarding
         forwarding.upstream = upstream
-        client.service.timers.schedule(client, now + target.connect_timeout_s)
+        client.expect(target.connect_timeout_s)
         return
     forwarding.answer(Answer(503, "no backend could be reached"), reason)
 
@@ -87,7 +87,7 @@ def wait(forwarding: Forwarding) -> None:
         return
     if not forwarding.queued_at:
         forwarding.queued_at = client.poller.now
-        client.service.timers.schedule(client, forwarding.queued_at + target.queue_timeout_s)
+        client.expect(target.queue_timeout_s)
 
 
 def send_request(forwarding: Forwarding, upstream: Upstream) -> None:

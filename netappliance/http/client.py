@@ -326,6 +326,11 @@ class ClientConnection(Session):
         """A bug in a callback of ours."""
         self.close(INTERNAL)
 
+    def expect(self, seconds: float) -> None:
+        """Have the deadlines looked at after so long at most; what is waited for may change sooner."""
+        shortest = self.service.shortest_timeout_s
+        self.service.timers.schedule(self, self.poller.now + min(seconds, shortest))
+
     def on_timer(self, now: float) -> float:
         """A deadline may have come."""
         state = self.state

@@ -217,11 +217,16 @@ class Client(Reader):
             return None
 
     def closed(self) -> bool:
-        """True when the proxy closes without sending anything more."""
+        """True when the proxy closes in good order, by FIN, without sending anything more."""
+        return self.pending == b"" and self.rest() == b""
+
+    def cut(self) -> bool:
+        """True when the proxy breaks off, by RST, as it does to a response that is not whole."""
         try:
-            return self.pending == b"" and self.rest() == b""
+            self.rest()
         except ConnectionResetError:
             return True
+        return False
 
     def silent(self, seconds: float = SILENCE_S) -> bool:
         """True when nothing comes, not even FIN, for a moment."""
