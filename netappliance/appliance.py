@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from netappliance.http.pool import BackendPool
     from netappliance.http.routing.route import Route
     from netappliance.sessions.access_log import AccessLog
+    from netappliance.tracker.directory import Directory
 
 
 class Appliance:
@@ -32,6 +33,9 @@ class Appliance:
     :ivar configuration: the parsed file. :ivar reactor: Twisted's. :ivar clock: monotonic seconds.
     :ivar clusters: by name. :ivar listeners: stream listeners by (kind, section name), for metrics.
     :ivar collectors: Prometheus collectors that services add; the admin page exposes all of them.
+    :ivar pages: by path, makers of a :class:`netappliance.admin.site.Page` that services add before the start; each is
+        given a function that tells of a request whether it may change state.
+    :ivar connections: the host's, where there is a tracker.
     :ivar reopeners: called on SIGUSR1, to reopen files that were rotated away.
     :ivar ready: start is complete and draining has not begun.
     """
@@ -63,6 +67,8 @@ class Appliance:
         self.pools: dict[str, BackendPool] = {}
         #: HTTP routes with their filters; None until the first service asks for them
         self.routes: list[Route] | None = None
+        self.pages: dict[str, Callable[[Callable[[Any], bool]], Any]] = {}
+        self.connections: Directory | None = None
         self.datagram_sessions = 0
         #: writes the diagnostics; None while twistd's own observer does
         self.log_observer: LineLogObserver | None = None

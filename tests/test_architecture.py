@@ -51,6 +51,7 @@ PURE = (
     "tracker/places.py",
     "tracker/proc_tcp.py",
     "tracker/quality.py",
+    "tracker/query.py",
     "tracker/socket_table.py",
     "tracker/source_choice.py",
     "tracker/table.py",

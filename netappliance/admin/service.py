@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
+from twisted.web.server import Request
 
 from netappliance.admin.collector import make_registry
 from netappliance.admin.redaction import redact
@@ -30,6 +31,7 @@ class AdminService(MultiService):
         super().__init__()
         self.setName("admin")
         self.section = section
+        self._appliance = appliance
         self.registry = make_registry(appliance, quilkin_aliases=section.aliases == "quilkin")
         self.guard = TokenGuard(None)
         self.site = AdminSite(
@@ -49,6 +51,10 @@ class AdminService(MultiService):
         for listener in self.listeners:
             listener.setServiceParent(self)
 
+    def may_change(self, request: Request) -> bool:
+        """Return whether a request may change state: it has the token, or none is asked for."""
+        return self.guard.allows(request.getHeader(b"Authorization"))
+
     def privilegedStartService(self) -> None:
         """
         Read the token and listen.
@@ -57,6 +63,8 @@ class AdminService(MultiService):
         """
         if self.section.token_file:
             self.guard = TokenGuard(load_token(self.section.token_file))
+        for path, make in self._appliance.pages.items():
+            self.site.add_page(path, make(self.may_change))
         super().privilegedStartService()
 
     def stopService(self) -> Deferred[Any]:

@@ -7,14 +7,17 @@ Reading needs no token; every page that changes state must ask :class:`netapplia
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from html import escape
 from typing import Any, cast
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
 from prometheus_client.registry import CollectorRegistry
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
-from twisted.web.server import Request
+from twisted.web.server import NOT_DONE_YET, Request
 
 from netappliance.bounded_site import BoundedSite
 
@@ -39,8 +42,8 @@ class Page(Resource):
     """
     One page: a path, what it is, and a function that answers.
 
-    :param answer: takes the request, may set code and headers on it, returns the body; anything it raises is a 500 and
-        a traceback in the log.
+    :param answer: takes the request, may set code and headers on it, returns the body or a Deferred of it (cancelled
+        when the client goes); anything it raises is a 500 and a traceback in the log.
     :param summary: one line for the index page; empty keeps the page off it.
     :param methods: what is allowed; HEAD is answered where GET is.
     """
@@ -49,7 +52,7 @@ class Page(Resource):
 
     def __init__(
         self,
-        answer: Callable[[Request], bytes],
+        answer: Callable[[Request], bytes | Deferred[bytes]],
         summary: str = "",
         content_type: bytes = TEXT,
         methods: tuple[bytes, ...] = (b"GET",),
@@ -60,7 +63,7 @@ class Page(Resource):
         self._answer = answer
         self._content_type = content_type
 
-    def render(self, request: IRequest) -> bytes:
+    def render(self, request: IRequest) -> bytes | int:
         """Answer, or refuse the method (405 with Allow, RFC 9110 section 15.5.6)."""
         made = cast("Request", request)
         for name, value in _SECURITY_HEADERS:
@@ -70,10 +73,26 @@ class Page(Resource):
             return refusal(made, 405, "method not allowed")
         made.setHeader(b"Content-Type", self._content_type)
         body = self._answer(made)
+        if isinstance(body, Deferred):
+            made.notifyFinish().addErrback(lambda _gone: body.cancel())
+            body.addCallbacks(partial(_finish, made), partial(_fail, made))
+            return NOT_DONE_YET
         if made.method == b"HEAD":
             made.setHeader(b"Content-Length", b"%d" % len(body))
             return b""
         return body
+
+
+def _finish(request: Request, body: bytes) -> None:
+    request.setHeader(b"Content-Length", b"%d" % len(body))
+    if request.method != b"HEAD":
+        request.write(body)
+    request.finish()
+
+
+def _fail(request: Request, failure: Failure) -> None:
+    if not failure.check(CancelledError):
+        request.processingFailed(failure)
 
 
 def refusal(request: Request, code: int, why: str) -> bytes:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from netappliance.sessions.reasons import CloseReason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from socket import SocketType
+
     from netappliance.clusters.backend import Backend
 
 Kind = Literal["udp", "tcp", "http", "https", "websocket"]
@@ -73,6 +76,10 @@ class Session:
     def close(self, reason: CloseReason) -> None:
         """End the session now and give its descriptors back; a second call changes nothing."""
         raise TypeError(f"{type(self).__name__} does not say how it ends")
+
+    def sockets(self) -> Sequence[SocketType]:
+        """Return the connected sockets that carry the session now, so that it is found in the kernel's tables."""
+        return ()
 
     def describe(self) -> dict[str, Any]:
         """Return the session as plain values, for logs and the manhole; addresses as ``host:port`` text."""

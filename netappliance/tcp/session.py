@@ -304,6 +304,15 @@ class TcpSession(Session):
         backend = self._backend_leg
         return bool(self._client_leg.pending or (backend is not None and backend.pending))
 
+    def sockets(self) -> Sequence[SocketType]:
+        """Return the client's, and the backend's once there is one."""
+        found = (
+            self._client_leg.sock,
+            self._backend_leg.sock if self._backend_leg is not None else None,
+            self._connecting,
+        )
+        return [sock for sock in found if sock is not None]
+
     def close(self, reason: CloseReason) -> None:
         """End both connections; the side that did not end it learns of an abort by RST."""
         if self.state == "closed":
@@ -316,16 +325,10 @@ class TcpSession(Session):
         for leg in (self._client_leg, self._backend_leg):
             if leg is not None:
                 leg.eof = True  # a leg that is in the middle of a callback reads no further
-        sockets: Sequence[SocketType | None] = (
-            self._client_leg.sock,
-            self._backend_leg.sock if self._backend_leg is not None else None,
-            self._connecting,
-        )
-        for sock in sockets:
-            if sock is not None:
-                if abort:
-                    reset_on_close(sock)
-                poller.close(sock)
+        for sock in self.sockets():
+            if abort:
+                reset_on_close(sock)
+            poller.close(sock)
         if self.backend is not None:
             service.cluster.released(self.backend)
         service.table.closed(self, reason)

@@ -18,13 +18,13 @@ ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
 GROUP_NEW, GROUP_UPDATE, GROUP_DESTROY = 1, 2, 3
 
 NFNL_CTNETLINK = 1
-NLM_F_REQUEST, NLM_F_DUMP, NLM_F_CREATE = 0x1, 0x300, 0x400
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_CREATE = 0x1, 0x4, 0x300, 0x400
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
 #: bytes before the first attribute: nlmsghdr and nfgenmsg
 PAYLOAD = 20
-_GET, _GET_STATS_CPU, _GET_STATS = 0x0101, 0x0104, 0x0105
+_GET, _DELETE, _GET_STATS_CPU, _GET_STATS = 0x0101, 0x0102, 0x0104, 0x0105
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
 _ERRNO = struct.Struct("=i")
@@ -148,6 +148,23 @@ def endpoint(packed: bytes, port: int) -> str:
 def dump_request(sequence: int) -> bytes:
     """Ask for every entry of every family (AF_UNSPEC)."""
     return HEADER.pack(PAYLOAD, _GET, NLM_F_REQUEST | NLM_F_DUMP, sequence, 0) + bytes(4)
+
+
+def delete_request(sequence: int, orig: bytes, zone: int, ident: int) -> bytes:
+    """
+    Ask for the end of exactly one entry; it is acknowledged.
+
+    :param orig: its raw original tuple. :param ident: its CTA_ID, so that a successor with the same tuple is spared.
+    :raises ValueError: the tuple is none; without one the kernel would flush its table.
+    """
+    decoded = ends(orig)
+    if decoded is None:
+        raise ValueError("not the tuple of a connection")
+    body = bytes((2 if len(decoded.source) == 4 else 10, 0, 0, 0))
+    for kind, value in ((0x8001, orig), (18, _U16.pack(zone)), (12, _U32.pack(ident))):
+        if kind != 18 or zone:
+            body += ATTRIBUTE.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+    return HEADER.pack(16 + len(body), _DELETE, NLM_F_REQUEST | NLM_F_ACK, sequence, 0) + body
 
 
 def cpu_stats_request(sequence: int) -> bytes:

@@ -209,6 +209,15 @@ def dump_request(sequence: int, family: int, states: int = ALL_STATES, *, info: 
     return _HEADER.pack(16 + len(body), _BY_FAMILY, _REQUEST | _DUMP, sequence, 0) + body
 
 
+def find_request(sequence: int, source: bytes, source_port: int, destination: bytes, destination_port: int) -> bytes:
+    """Ask for the one socket with these ends, whose record or whose absence (ENOENT) is the answer."""
+    body = _REQ.pack(
+        AF_INET if len(source) == 4 else AF_INET6, _TCP, 1 << (_INFO - 1), 0, ALL_STATES,
+        source_port.to_bytes(2, "big"), destination_port.to_bytes(2, "big"), source, destination, 0, _NO_COOKIE,
+    )  # fmt: skip
+    return _HEADER.pack(16 + len(body), _BY_FAMILY, _REQUEST, sequence, 0) + body
+
+
 def destroy_request(sequence: int, found: Socket) -> bytes:
     """
     Ask for the end of exactly this socket (SOCK_DESTROY: the kernel compares the cookie); it is acknowledged.

@@ -23,7 +23,7 @@ from netappliance.tracker.inet_diag import (
 )
 from netappliance.tracker.places import Place, Places
 from netappliance.tracker.quality import Qualities
-from netappliance.tracker.totals import FIN, HOW, NO_GAUGE, REFUSED, RST, TIMEOUT, UNANSWERED, UNOBSERVED
+from netappliance.tracker.totals import FIN, HOW, KILLED, NO_GAUGE, REFUSED, RST, TIMEOUT, UNANSWERED, UNOBSERVED
 
 #: state (tcp_states.h) -> index of totals.GAUGES
 STATE_GAUGE = (NO_GAUGE, 1, 0, 0, 2, 2, 2, 3, 2, 2, NO_GAUGE, 2, 0, NO_GAUGE)
@@ -112,6 +112,7 @@ class SocketTable:
         self._asked = -_ASK_AGAIN_S
         self._generation = 0
         self._destroyed: set[Key] = set()
+        self._killed: set[Key] = set()
         self._listening: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -203,8 +204,15 @@ class SocketTable:
         if not known.counted:
             self._count_opened(known)
         self._observe(known, found)
-        self._count_closed(known, how_ended(found, outbound=not known.inbound), now)
+        killed = key in self._killed
+        self._killed.discard(key)
+        how = KILLED if killed else how_ended(found, outbound=not known.inbound)
+        self._count_closed(known, how, now)
         return known
+
+    def killed(self, found: Socket) -> None:
+        """An operator ended the socket; its notice will not say so."""
+        self._killed.add(_key(found))
 
     def clear(self, now: float) -> None:
         """Forget everything, for a source that stops for good; what was there ended unobserved."""

@@ -145,6 +145,10 @@ class UdpSession(Session):
             self.close(IDLE)
         return 0.0
 
+    def sockets(self) -> tuple[SocketType, ...]:
+        """Return the one towards the backend."""
+        return (self.sock,)
+
     def close(self, reason: CloseReason) -> None:
         """End it and give its descriptor back."""
         if self._closed:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-from tests.integration.support import Proxy, wait_for
+from tests.integration.support import Proxy, free_ports, wait_for
 
 HERE, THERE, HERE6, THERE6 = "10.9.0.1", "10.9.0.2", "fd09::1", "fd09::2"
 GAUGE_OF = {
@@ -231,6 +235,70 @@ def scene_rights() -> dict[str, object]:
         finish(proxy)
 
 
+def ask(proxy: Proxy, method: str, path: str, token: str = "") -> tuple[int, dict[str, object]]:
+    """Ask the runtime API: status and decoded answer."""
+    request = Request(f"http://127.0.0.1:{proxy.admin_port}/api/v1/connections{path}", method=method)
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urlopen(request, timeout=10) as answer:
+            return answer.status, json.loads(answer.read())
+    except HTTPError as error:
+        return error.code, {"why": error.read().decode()}
+
+
+def scene_query(source: str) -> dict[str, object]:
+    """List connections, find a proxy's own session among them, and end one of many."""
+    port = free_ports(1)[0]
+    folder = Path(tempfile.mkdtemp(prefix="tracker-query-"))
+    token = folder / "token"
+    token.write_text("0123456789abcdef0123\n")
+    token.chmod(0o600)
+    proxy = Proxy(
+        f"[admin]\nlisten = tcp:9901:interface=127.0.0.1\ntoken_file = {token}\n"
+        f"[tracker]\nsource = {source}\nenable = {'yes' if source == 'conntrack' else 'no'}\nignore = 127.0.0.1:9\n"
+        f"groups = peer = 10.9.0.0/24:7000\n"
+        f"[cluster c]\nbackends = {THERE}:7000\n[tcp t]\nlisten = tcp:{port}:interface=127.0.0.1\ncluster = c\n"
+    ).wait_ready()
+    try:
+        kept = [connect(7000) for _ in range(3)]
+        through = socket.create_connection(("127.0.0.1", port), timeout=10)
+        wait_for(lambda: ask(proxy, "GET", "?group=peer&state=open")[1]["matched"] == 4, "four connections", 10)
+        listed = ask(proxy, "GET", "?group=peer&state=open&limit=2&port=7000&address=10.9.0.0/24&min_age=0s")[1]
+        everything = ask(proxy, "GET", "?state=open")[1]["connections"]
+        assert isinstance(everything, list)
+        mine = f"{HERE}:{kept[1].getsockname()[1]}"
+        wanted = next(each for each in everything if each["from"] == mine)
+        answers = [
+            ask(proxy, "DELETE", f"/{wanted['id']}")[0],
+            ask(proxy, "DELETE", f"/{wanted['id']}", "0123456789abcdef0124")[0],
+            ask(proxy, "POST", f"/{wanted['id']}", token.read_text().strip())[0],
+            ask(proxy, "GET", "?colour=red")[0],
+        ]
+        done = ask(proxy, "DELETE", f"/{wanted['id']}", token.read_text().strip())
+        kept[1].settimeout(5)
+        try:
+            ended = repr(kept[1].recv(1))
+        except OSError as problem:
+            ended = type(problem).__name__
+        again = ask(proxy, "DELETE", f"/{wanted['id']}", token.read_text().strip())[0]
+        kept[0].send(b"still there")
+        wait_for(lambda: ask(proxy, "GET", "?group=peer&state=open")[1]["matched"] == 3, "three left", 10)
+        kept[1].close()
+        wait_for(lambda: totals(proxy).get("killed", 0) == 1 or source != "sock_diag", "the end is counted", 10)
+        sessions = [each["to"] for each in everything if each["session"] is not None]
+        audited = [line for line in proxy.log().splitlines() if "ended the connection" in line]
+        for each in (*kept, through):
+            each.close()
+        return {
+            "listed": listed, "answers": answers, "done": done, "ended": ended, "again": again, "audit": audited,
+            "sessions": sorted(sessions), "port": port, "wanted": wanted, "killed": totals(proxy).get("killed", 0),
+        }  # fmt: skip
+    finally:
+        shutil.rmtree(folder)
+        finish(proxy)
+
+
 def finish(proxy: Proxy) -> None:
     """Stop the appliance; it must end well."""
     try:
@@ -247,7 +315,9 @@ def main(scene: str) -> None:
         if scene in ("sock_diag", "proc"):
             found = scene_states(peer, scene)
         else:
-            found = {"short": scene_short, "rights": scene_rights}[scene]()
+            scenes = {"short": scene_short, "rights": scene_rights, "query": lambda: scene_query("sock_diag")}
+            scenes["tracked"] = lambda: scene_query("conntrack")
+            found = scenes[scene]()
     print(json.dumps(found))
 
 

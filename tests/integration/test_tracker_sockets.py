@@ -65,3 +65,25 @@ class SocketTrackerTests(SynchronousTestCase):
         self.assertIn("conntrack: Operation not permitted", found["log"])
         self.assertIn("TCP sockets of this host only", found["log"])
         self.assertEqual(found["totals"], {"opened": 4, "fin": 1})
+
+    def check_query(self, found: Any, ended: str) -> None:
+        """Hold the answers of the runtime API to what was asked."""
+        self.assertEqual((found["listed"]["matched"], len(found["listed"]["connections"])), (4, 2))
+        for each in found["listed"]["connections"]:
+            self.assertEqual((each["to"], each["group"], each["direction"]), ("10.9.0.2:7000", "peer", "out"))
+        self.assertEqual(found["answers"], [401, 401, 405, 400])
+        self.assertEqual(found["done"], [200, {"id": found["wanted"]["id"], "done": ended}])
+        self.assertEqual((found["ended"], found["again"], found["killed"]), ("ConnectionAbortedError", 404, 1))
+        self.assertEqual(len(found["audit"]), 1)
+        self.assertIn(found["wanted"]["from"], found["audit"][0])
+        self.assertEqual(found["sessions"], ["10.9.0.2:7000", f"127.0.0.1:{found['port']}"])
+
+    def test_connections_are_listed_and_one_is_ended(self) -> None:
+        """By its socket; with the token only, once, written down; both ends of a proxy's session name it."""
+        found = scene("query")
+        self.check_query(found, "socket destroyed")
+        self.assertGreater(found["wanted"]["socket"]["rtt_ms"], 0)
+
+    def test_a_tracked_connection_is_ended_by_its_tuple(self) -> None:
+        """The kernel forgets that entry and no other, and the socket goes with it."""
+        self.check_query(scene("tracked"), "entry deleted, socket destroyed")
