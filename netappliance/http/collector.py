@@ -29,6 +29,7 @@ class HttpCollector(Collector):
         yield from self._requests(everything)
         yield from self._refusals()
         yield from self._pools()
+        yield self._sticky()
 
     def _requests(self, everything: dict[str, RequestStatistics]) -> Iterator[Metric]:
         listener = self._service.section.name
@@ -94,3 +95,18 @@ class HttpCollector(Collector):
             refused.add_metric([listener, name, "full"], pool.queue_full)
             refused.add_metric([listener, name, "timeout"], pool.queue_timeouts)
         yield from (idle, events, waiting, refused)
+
+    def _sticky(self) -> Metric:
+        listener = self._service.section.name
+        family = CounterMetricFamily(
+            _PREFIX + "sticky",
+            "Responses of clusters with sticky sessions: kept (the cookie's backend), moved (another), assigned (new).",
+            labels=["listener", "cluster", "result"],
+        )
+        for name, target in self._service.targets.items():
+            sticky = target.sticky
+            if sticky is not None:
+                family.add_metric([listener, name, "kept"], sticky.kept_total)
+                family.add_metric([listener, name, "moved"], sticky.moved_total)
+                family.add_metric([listener, name, "assigned"], sticky.assigned_total)
+        return family

@@ -25,8 +25,8 @@ class Sticky:
     """
     The sticky cookie of one cluster; for clusters with ``sticky_cookie``.
 
-    :ivar restored_total: requests that came back to the backend of their cookie. :ivar lost_total: requests whose
-        cookie named none that can be used. :ivar assigned_total: cookies set.
+    :ivar kept_total: responses from the backend of the request's cookie. :ivar moved_total: from another one.
+    :ivar assigned_total: to requests without the cookie.
     """
 
     __slots__ = (
@@ -39,8 +39,8 @@ class Sticky:
         "_secure_attributes",
         "_values",
         "assigned_total",
-        "lost_total",
-        "restored_total",
+        "kept_total",
+        "moved_total",
     )
 
     def __init__(self, cluster: Cluster) -> None:
@@ -53,8 +53,8 @@ class Sticky:
         self._available: Mapping[str, Backend] = {}
         self._by_value: dict[bytes, Backend] = {}
         self._values: dict[str, bytes] = {}
-        self.restored_total = 0
-        self.lost_total = 0
+        self.kept_total = 0
+        self.moved_total = 0
         self.assigned_total = 0
 
     def take(self, lines: list[bytes]) -> bytes:
@@ -82,23 +82,22 @@ class Sticky:
         if available is not self._available:
             self._available = available
             self._by_value = {self.value(backend): backend for backend in available.values()}
-        found = self._by_value.get(value)
-        if found is None:
-            self.lost_total += 1
-        else:
-            self.restored_total += 1
-        return found
+        return self._by_value.get(value)
 
     def set_cookie(self, value: bytes, backend: Backend, *, secure: bool) -> bytes | None:
         """
-        Return the Set-Cookie line for a response, or None when the client has the right cookie.
+        Return the Set-Cookie line for a response, or None when the client has the right cookie; call once for each.
 
         :param value: what :meth:`take` returned for the request. :param secure: the client speaks TLS.
         """
         right = self.value(backend)
         if right == value:
+            self.kept_total += 1
             return None
-        self.assigned_total += 1
+        if value:
+            self.moved_total += 1
+        else:
+            self.assigned_total += 1
         attributes = self._secure_attributes if secure else self._attributes
         return fields.line(b"Set-Cookie", self._name + b"=" + right + attributes)
 

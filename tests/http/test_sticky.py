@@ -50,7 +50,7 @@ class StickyTests(SynchronousTestCase):
         self.assertEqual(lines, [b"Cookie: x=1", b"Accept: */*"])
         self.assertIs(sticky.backend(value, 0.0), self.by_id("b"))
         self.assertIsNone(sticky.set_cookie(value, self.by_id("b"), secure=False))
-        self.assertEqual((sticky.assigned_total, sticky.restored_total, sticky.lost_total), (1, 1, 0))
+        self.assertEqual((sticky.assigned_total, sticky.kept_total, sticky.moved_total), (1, 1, 0))
 
     def test_the_value_reveals_no_address(self) -> None:
         """A digest where nobody gave a plain id: address, path, name@address; another with another secret."""
@@ -85,7 +85,7 @@ class StickyTests(SynchronousTestCase):
         self.cluster.connect_started(self.by_id("a"))
         self.cluster.update(ClusterSection(name="c", backends=backend_lines("10.0.0.2:80 id=b"), sticky_cookie="SRV"))
         self.assertIsNone(sticky.backend(b"a", 2.0))
-        self.assertEqual((sticky.restored_total, sticky.lost_total), (2, 4))
+        self.assertEqual((sticky.assigned_total, sticky.kept_total, sticky.moved_total), (0, 0, 1))
 
     def test_full_weightless_and_backup_backends_keep_their_clients(self) -> None:
         """They only get no new ones."""
