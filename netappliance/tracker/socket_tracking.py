@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from netappliance.tracker.diag_socket import ephemeral_ports
 from netappliance.tracker.inet_diag import Socket
 from netappliance.tracker.longterm import LongTerm, LongTermRules
+from netappliance.tracker.network import Network
 from netappliance.tracker.places import Places
 from netappliance.tracker.quality import Qualities
 from netappliance.tracker.section import TrackerSection
@@ -20,7 +20,7 @@ class SocketTracking:
     Sockets of one network namespace.
 
     :ivar table: what is known. :ivar source: who tells; None while nobody does. :ivar longterm: counts the long-lived.
-    :param own_ports: local ports that are the tracker's own.
+    :param network: the namespace. :param own_ports: local ports that are the tracker's own.
     :param began: see :class:`netappliance.tracker.longterm.LongTerm`.
     """
 
@@ -30,13 +30,14 @@ class SocketTracking:
         places: Places,
         reactor: Any,
         clock: Callable[[], float],
+        network: Network,
         own_ports: frozenset[int] = frozenset(),
         began: Callable[[Socket], float | None] = lambda _: None,
     ) -> None:
         self.section = section
         self.places = places
         self.qualities = Qualities()
-        self.table = SocketTable(places, self.qualities, notices=True, ephemeral=ephemeral_ports())
+        self.table = SocketTable(places, self.qualities, notices=True, ephemeral=(32768, 60999))
         self.source: SocketSource | ProcSource | None = None
         rules = LongTermRules(
             section.longterm_duration_s,
@@ -47,6 +48,7 @@ class SocketTracking:
             section.max_hosts,
         )
         self.longterm = LongTerm(rules, began)
+        self._network = network
         self._reactor = reactor
         self._clock = clock
 
@@ -58,10 +60,16 @@ class SocketTracking:
         """
         section = self.section
         self.table.notices = name == "sock_diag"
+        self.table.ephemeral = self._network.ephemeral_ports()
         source: SocketSource | ProcSource
         if name == "sock_diag":
             source = SocketSource(
-                self.table, self._reactor, self._clock, section.receive_buffer, section.socket_interval_s
+                self.table,
+                self._reactor,
+                self._clock,
+                section.receive_buffer,
+                section.socket_interval_s,
+                self._network.open_diag,
             )
         else:
             source = ProcSource(self.table, self._reactor, self._clock, section.socket_interval_s)
