@@ -28,7 +28,7 @@ class RouteKind:
     schema = RouteSection
 
     def check(self, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
-        """Listeners, cluster, and an answer where there is no cluster; twins are and edits are looked at once for all routes."""
+        """Listeners, cluster, and an answer where there is no cluster; twins and edits once for all routes."""
         title = f"route {section.name}"
         yield from _check_listeners(title, section, configuration)
         if section.cluster:
