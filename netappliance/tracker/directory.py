@@ -27,7 +27,7 @@ from netappliance.tracker.query import (
     socket_way,
     tracked_row,
 )
-from netappliance.tracker.socket_table import SocketEntry
+from netappliance.tracker.socket_entry import SocketEntry
 from netappliance.tracker.sources import Sources
 
 _STEP = 200
@@ -113,6 +113,9 @@ class Directory:
             else:
                 self._join(rows, ways, entry)
         shown = [row.describe(now, owners.get(index)) for index, row in enumerate(rows)]
+        for each in shown:
+            if "socket" in each:
+                each["socket"]["cgroup"] = self._sources.sockets.cgroups.path(each["socket"]["cgroup"])
         source = self._sources.chosen.source
         yield {"source": source, "known": len(self._sources.table), "matched": matched, "connections": shown}
 

@@ -128,6 +128,15 @@ class TrackerSection:
         "yes",
         doc="Read round-trip times and retransmissions from this host's TCP sockets, whatever the source is.",
     )
+    max_cgroups: int = option(
+        values.integer(0, 10_000),
+        "0",
+        unit="series",
+        doc="TCP traffic and connections by control group, the first so many of them each by itself; 0 = off.",
+    )
+    cgroup_root: str = option(
+        values.text, "/sys/fs/cgroup", unit="path", doc="Where the cgroup v2 hierarchy is mounted, for their names."
+    )
     socket_interval_s: float = option(
         values.positive_duration,
         "1s",

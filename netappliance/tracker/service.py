@@ -152,7 +152,7 @@ class TrackerService(Service):
             self._try_source()
         if not self.source.up:
             return
-        self.sources.check_loss()
+        self.sources.check(now)
         if now - self._reconciled >= self.section.reconcile_s:
             self._reconciled = now
             self.source.resync()

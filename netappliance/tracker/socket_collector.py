@@ -45,6 +45,8 @@ class SocketCollector(Collector):
             yield self._longterm()
         if self._service.section.tcp_info:
             yield from self._qualities()
+        if self._service.section.max_cgroups:
+            yield from self._cgroups()
 
     def _namespaces(self) -> Iterator[Metric]:
         if not self._service.section.namespaces:
@@ -111,3 +113,17 @@ class SocketCollector(Collector):
             sent.add_metric(key, quality.segments)
             again.add_metric(key, quality.retransmitted)
         yield from (rtt, sent, again)
+
+    def _cgroups(self) -> Iterator[Metric]:
+        tracking = self._service.sources.sockets
+        labels = ["cgroup"]
+        open_now = GaugeMetricFamily(PREFIX + "cgroup_connections", "Established TCP connections.", labels=labels)
+        sent = CounterMetricFamily(PREFIX + "cgroup_sent_bytes", "TCP payload sent.", labels=labels)
+        received = CounterMetricFamily(PREFIX + "cgroup_received_bytes", "TCP payload received.", labels=labels)
+        again = CounterMetricFamily(PREFIX + "cgroup_retransmitted_segments", "TCP segments sent again.", labels=labels)
+        for path, count, traffic in tracking.cgroups.shown(tracking.table.entries.values()):
+            open_now.add_metric([path], count)
+            sent.add_metric([path], traffic.sent)
+            received.add_metric([path], traffic.received)
+            again.add_metric([path], traffic.retransmitted)
+        yield from (open_now, sent, received, again)

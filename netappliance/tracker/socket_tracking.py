@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netappliance.tracker.cgroup_walk import CgroupWalk
+from netappliance.tracker.cgroups import Cgroups
 from netappliance.tracker.inet_diag import Socket
 from netappliance.tracker.longterm import LongTerm, LongTermRules
 from netappliance.tracker.network import Network
@@ -20,6 +22,7 @@ class SocketTracking:
     Sockets of one network namespace.
 
     :ivar table: what is known. :ivar source: who tells; None while nobody does. :ivar longterm: counts the long-lived.
+    :ivar cgroups: traffic by control group, :ivar cgroup_walk: and what finds their names.
     :param network: the namespace. :param own_ports: local ports that are the tracker's own.
     :param began: see :class:`netappliance.tracker.longterm.LongTerm`.
     """
@@ -39,6 +42,10 @@ class SocketTracking:
         self.qualities = Qualities()
         self.table = SocketTable(places, self.qualities, notices=True, ephemeral=(32768, 60999))
         self.source: SocketSource | ProcSource | None = None
+        self.cgroups = Cgroups(section.max_cgroups)
+        self.cgroup_walk = CgroupWalk(self.cgroups, section.cgroup_root, self._living_cgroups)
+        if section.max_cgroups:
+            self.table.cgroups = self.cgroups
         rules = LongTermRules(
             section.longterm_duration_s,
             section.longterm_ports or frozenset(),
@@ -79,6 +86,16 @@ class SocketTracking:
             source.stop()
             raise
         self.source = source
+
+    def check(self, now: float) -> None:
+        """Do what is due. Call once a second."""
+        if self.source is not None:
+            self.source.check_loss()
+        if self.table.cgroups is not None:
+            self.cgroup_walk.check(now)
+
+    def _living_cgroups(self) -> set[int]:
+        return {entry.socket.cgroup for entry in self.table.entries.values()}
 
     def stop(self) -> None:
         """Close everything; what was counted stays."""

@@ -87,11 +87,11 @@ class Sources:
         self.conntrack.stop()
         self.sockets.stop()
 
-    def check_loss(self) -> None:
+    def check(self, now: float) -> None:
         """Let every source look for losses and for what is due. Call once a second."""
-        self.source.check_loss()
-        if self.sockets.source is not None and self.sockets.source is not self.source:
-            self.sockets.source.check_loss()
+        if self.source is self.conntrack:
+            self.conntrack.check_loss()
+        self.sockets.check(now)
 
     def look_around(self, now: float) -> None:
         """Read what may change behind our back: the host's addresses, and the wall clock."""
@@ -135,7 +135,7 @@ class Sources:
                 )
             return
         tracking.qualities.traffic = False
-        if self.section.longterm or self.section.tcp_info:
+        if self.section.longterm or self.section.tcp_info or self.section.max_cgroups:
             names = ("sock_diag",) if self.name else ("sock_diag", "proc")
             if choose("sockets", {name: partial(tracking.start, name) for name in names}).source == "none":
                 self._log.warn(

@@ -300,6 +300,38 @@ def scene_query(source: str) -> dict[str, object]:
         finish(proxy)
 
 
+def scene_cgroups() -> dict[str, object]:
+    """A client in a control group of its own, in a hierarchy that is mounted for the purpose."""
+    root = Path(tempfile.mkdtemp(prefix="tracker-cgroup-"))
+    run("mount", "-t", "cgroup2", "none", str(root))
+    group = root / f"tracker-test-{os.getpid()}" / "client.service"
+    group.mkdir(parents=True)
+    proxy = tracker(f"source = sock_diag\nmax_cgroups = 5\ncgroup_root = {root}")
+    code = (
+        "import socket, sys, time\nopen(sys.argv[1], 'w').write('0')\n"
+        f"made = socket.create_connection(('{THERE}', 7000))\nmade.sendall(b'x' * 5000)\ntime.sleep(60)\n"
+    )
+    client = subprocess.Popen([sys.executable, "-c", code, str(group / "cgroup.procs")])
+    path = f"/{group.relative_to(root)}"
+    try:
+        wait_for(lambda: proxy.metric("tracker_cgroup_sent_bytes_total", cgroup=path) == 5000, "its traffic", 10)
+        listed = ask(proxy, "GET", "?state=open&port=7000")[1]["connections"]
+        assert isinstance(listed, list)
+        return {
+            "path": path,
+            "open": proxy.metric("tracker_cgroup_connections", cgroup=path),
+            "listed": [each["socket"]["cgroup"] for each in listed],
+        }
+    finally:
+        client.kill()
+        client.wait()
+        finish(proxy)
+        for each in (group, group.parent):
+            each.rmdir()
+        run("umount", str(root))
+        root.rmdir()
+
+
 def scene_namespaces(peer: subprocess.Popen[str]) -> dict[str, object]:
     """Look into the peer's namespace by a name, lose it, and find another one under that name."""
     folder = Path("/run/netns")
@@ -364,7 +396,12 @@ def main(scene: str) -> None:
         if scene in ("sock_diag", "proc"):
             found = scene_states(peer, scene)
         else:
-            scenes = {"short": scene_short, "rights": scene_rights, "query": lambda: scene_query("sock_diag")}
+            scenes = {
+                "short": scene_short,
+                "rights": scene_rights,
+                "cgroups": scene_cgroups,
+                "query": lambda: scene_query("sock_diag"),
+            }
             scenes["namespaces"] = lambda: scene_namespaces(peer)
             scenes["tracked"] = lambda: scene_query("conntrack")
             found = scenes[scene]()

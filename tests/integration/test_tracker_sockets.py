@@ -96,3 +96,8 @@ class SocketTrackerTests(SynchronousTestCase):
         self.assertEqual((found["unknown"], found["gone"], found["back"], found["up"]), (404, [0, True], True, [1, 0]))
         self.assertIn("has vanished", found["log"])
         self.assertIn("there is no namespace tracker-test-none", found["log"])
+
+    def test_traffic_is_told_by_control_group(self) -> None:
+        """Under the path of the group's directory, in the metrics and in the list."""
+        found = scene("cgroups")
+        self.assertEqual((found["open"], found["listed"]), (1, [found["path"]]))
