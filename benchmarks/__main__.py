@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import http, soak, soak_http, tcp, udp
+from benchmarks import http, soak, soak_http, tcp, tracker, udp
 from benchmarks.report import Report
 
-SUITES = {"tcp": tcp.run, "udp": udp.run, "http": http.run}
+SUITES = {"tcp": tcp.run, "udp": udp.run, "http": http.run, "tracker": tracker.run}
 
 
 def main() -> None:

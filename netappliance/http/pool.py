@@ -83,10 +83,7 @@ class BackendPool:
     def keep(self, upstream: Upstream) -> None:
         """Take a connection back after a whole response; the next request may have it."""
         upstream.user = None
-        if upstream.readable:
-            # the response ended where a read did: what is behind it was not looked for
-            upstream.readable = False
-            upstream.round = 0
+        upstream.readable = False
         upstream.served += 1
         backend = upstream.backend
         section = self.cluster.section

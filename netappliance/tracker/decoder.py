@@ -3,7 +3,8 @@ Decoding ctnetlink entries at the speed of ``struct``. Sans-I/O.
 
 Messages of a kernel come in few layouts: the same attributes of the same lengths in the same order. The first message
 of a layout is walked attribute by attribute; what the walk found becomes a mask over its headers and one ``Struct``
-over its values. A later message of that length whose headers are equal is decoded by one unpack; others are walked.
+over its values. A later message of that length whose headers are equal is decoded by one unpack, a run of them by one
+comparison for all; others are walked.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ from netappliance.tracker.ctnetlink import (
 
 MAX_LAYOUTS = 256
 """Layouts remembered; messages of further ones are walked, which is slower and gives the same."""
+
+RUN = 16
+"""Messages of one layout in a row that are compared together, as in a dump."""
 
 _FIELDS = {name: index for index, name in enumerate(Change._fields)}
 _ABSENT: tuple[Any, ...] = (0, b"", b"", 0) + (-1,) * (len(_FIELDS) - 4)
@@ -59,27 +63,49 @@ _change: Callable[[tuple[Any, ...]], Change] = partial(tuple.__new__, Change)
 class Layout:
     """How to decode messages that look like one that was walked."""
 
-    __slots__ = ("expected", "mask", "pick", "rest", "unpack")
+    __slots__ = ("expected", "mask", "pick", "rest", "run_expected", "run_mask", "unpack", "unpack_run")
 
     def __init__(self, message: bytes, headers: list[int], values: dict[str, tuple[int, str]], kind: int) -> None:
         """
         :param headers: offsets of all attribute headers. :param values: field -> (offset, code of struct).
         """
         mask = bytearray(len(message))
-        mask[4:8] = b"\xff" * 4  # type and flags
+        mask[:8] = b"\xff" * 8  # length, type and flags
         for offset in headers:
             mask[offset : offset + 4] = b"\xff" * 4
         self.mask = int.from_bytes(mask, "little")
         self.expected = int.from_bytes(message, "little") & self.mask
+        run = int.from_bytes((b"\1" + bytes(len(message) - 1)) * RUN, "little")
+        self.run_mask, self.run_expected = self.mask * run, self.expected * run
         order = sorted(values.items(), key=lambda item: item[1][0])
         code, end = ">", 0
         for _, (offset, each) in order:
             code += f"{offset - end}x{each}"
             end = offset + struct.calcsize(">" + each)
-        self.unpack = struct.Struct(code).unpack_from
+        whole = struct.Struct(f"{code}{len(message) - end}x")
+        self.unpack, self.unpack_run = whole.unpack_from, whole.iter_unpack
         self.rest = (kind, *_ABSENT[1:])
         places = {name: index for index, (name, _) in enumerate(order)}
         self.pick = operator.itemgetter(*(places.get(name, len(order) + at) for name, at in _FIELDS.items()))
+
+    def take_run(self, run: bytes, changes: list[Change]) -> bool:
+        """Decode RUN messages of this layout in a row and add them; False when they are not."""
+        if int.from_bytes(run, "little") & self.run_mask != self.run_expected:
+            return False
+        pick, rest = self.pick, self.rest
+        changes += [_change(pick(values + rest)) for values in self.unpack_run(run)]
+        return True
+
+
+def _matching(known: list[Layout], message: bytes) -> Layout | None:
+    """Return the layout that fits, and let it be the first to be tried next."""
+    bits = int.from_bytes(message, "little")
+    for index, layout in enumerate(known):
+        if bits & layout.mask == layout.expected:
+            if index:
+                known.insert(0, known.pop(index))
+            return layout
+    return None
 
 
 class Decoder:
@@ -93,32 +119,31 @@ class Decoder:
         """Decode everything of one receive."""
         changes: list[Change] = []
         done, errno, malformed = False, 0, 0
-        offset, size = 0, len(data)
-        unpack, layouts, whole = HEADER.unpack_from, self._layouts, int.from_bytes
+        offset, size, no_run = 0, len(data), 0
+        unpack, layouts = HEADER.unpack_from, self._layouts
         while offset + 16 <= size:
             length, kind, flags, _, _ = unpack(data, offset)
             end = offset + length
             if length < 16 or end > size:
                 return Batch(changes, done, errno, malformed + 1)
             known = layouts.get(length)
-            if known is not None:
-                bits = whole(data[offset:end], "little")
-                for layout in known:
-                    if bits & layout.mask == layout.expected:
-                        changes.append(_change(layout.pick(layout.unpack(data, offset) + layout.rest)))
-                        break
+            if known is not None and offset >= no_run:
+                no_run = offset + RUN * length
+                if no_run <= size and known[0].take_run(data[offset:no_run], changes):
+                    offset = no_run
+                    continue
+            layout = None if known is None else _matching(known, data[offset:end])
+            if layout is not None:
+                changes.append(_change(layout.pick(layout.unpack(data, offset) + layout.rest)))
+            elif kind >> 8 == NFNL_CTNETLINK:
+                change = self._learn(data[offset:end], event_kind(kind, flags))
+                if change is None:
+                    malformed += 1
                 else:
-                    known = None
-            if known is None:
-                if kind >> 8 == NFNL_CTNETLINK:
-                    change = self._learn(data[offset:end], event_kind(kind, flags))
-                    if change is None:
-                        malformed += 1
-                    else:
-                        changes.append(change)
-                elif kind in (NLMSG_DONE, NLMSG_ERROR):
-                    done = done or kind == NLMSG_DONE
-                    errno = errno or refusal(data, offset, length)
+                    changes.append(change)
+            elif kind in (NLMSG_DONE, NLMSG_ERROR):
+                done = done or kind == NLMSG_DONE
+                errno = errno or refusal(data, offset, length)
             offset += (length + 3) & ~3
         return Batch(changes, done, errno, malformed + (0 < size - offset < 16))
 

@@ -45,8 +45,6 @@ class TrackerKind:
         pages = appliance.configuration.sections("admin")
         service = TrackerService(section, appliance, frozenset(end.port for page in pages for end in page.listen))
         appliance.collectors += (TrackerCollector(service), SocketCollector(service))
-        appliance.connections = Directory(
-            service.sources, appliance.sessions, appliance.clock, service.namespaces.sources_of
-        )
+        appliance.connections = Directory(service.sources, appliance.sessions, appliance.clock)
         appliance.pages |= connection_pages(appliance.connections, appliance.reactor, appliance.clock)
         return service

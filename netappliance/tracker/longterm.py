@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from netappliance.tracker.hosts import OTHER
 from netappliance.tracker.inet_diag import ESTABLISHED, Socket
-from netappliance.tracker.socket_entry import SocketEntry
-from netappliance.tracker.socket_table import V4, V6, SocketTable
+from netappliance.tracker.socket_table import V4, V6, SocketEntry, SocketTable
 
 #: labels: (port, tcp_version)
 Series = tuple[str, str]

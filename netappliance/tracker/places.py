@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from netappliance.tracker.ctnetlink import TCP, V4_SHAPE, Ends, ends
+from netappliance.tracker.ctnetlink import TCP, Ends, ends
 from netappliance.tracker.hosts import OTHER, Host, Hosts, Ignore, network_range
 from netappliance.tracker.totals import Totals, protocol_name
 
@@ -14,6 +15,8 @@ Place = tuple[Host, Totals]
 CACHE = 32768
 """Places remembered by tuple without the client's port; they are all forgotten when there are more."""
 
+#: where in a raw tuple the length of its first attribute is: 8 means IPv4
+_LENGTH = 4 if sys.byteorder == "little" else 5
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PORT = re.compile(r"(.*(?:\]|[^:\]]))\s*:\s*(\d{1,5})")
 
@@ -95,16 +98,25 @@ class Places:
 
     def find(self, orig: bytes, reply: bytes, translated: int, now: float) -> Place:
         """Return the place of a connection by its raw tuples; ``reply`` matters only where it is ``translated``."""
-        cut = 32 if orig[4:8] == V4_SHAPE else 56  # where the client's port, or the id of an echo request, begins
-        key = orig[:cut] + orig[cut + 8 :]
+        # without the client's port, or the id of an echo request
+        key = orig[:32] + orig[40:] if orig[_LENGTH] == 8 else orig[:56] + orig[64:]
         if translated:
-            key += reply[: cut + 8]
-        place = self._cache.get(key)
-        if place is None:
-            if len(self._cache) >= CACHE:
-                self._cache.clear()
-            place = self.place_of(ends(orig), ends(reply), now)
-            place = self._cache[key] = self._places.setdefault(place, place)
+            key += reply[:40] if orig[_LENGTH] == 8 else reply[:64]
+        return self._cache.get(key) or self._remember(key, orig, reply, now)
+
+    def find_all(self, origs: Iterable[bytes], replies: Iterable[bytes], now: float) -> list[Place]:
+        """Return the places of connections over IPv4 with ports, none of them translated, like :meth:`find`."""
+        known, remember = self._cache.get, self._remember
+        return [
+            known(key := orig[:32] + orig[40:]) or remember(key, orig, reply, now)
+            for orig, reply in zip(origs, replies, strict=True)
+        ]
+
+    def _remember(self, key: bytes, orig: bytes, reply: bytes, now: float) -> Place:
+        if len(self._cache) >= CACHE:
+            self._cache.clear()
+        place = self.place_of(ends(orig), ends(reply), now)
+        place = self._cache[key] = self._places.setdefault(place, place)
         return place
 
     def is_ignored(self, place: Place) -> bool:

@@ -21,8 +21,6 @@ from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.integration.zygote import ZYGOTE, ForkedProcess
-
 RUN = "from twisted.scripts.twistd import run; run()"
 #: seconds that anything here may take before the test fails
 BUDGET_S = 20.0
@@ -65,10 +63,10 @@ def wait_for(condition: Callable[[], bool], what: str, budget: float = BUDGET_S)
 class Proxy:
     """One process with its configuration in a folder of its own."""
 
-    def __init__(self, config: str, prefix: tuple[str, ...] = (), *, forked: bool = False) -> None:
+    def __init__(self, config: str, prefix: tuple[str, ...] = ()) -> None:
         """
         :param config: the sections besides ``[appliance]`` and ``[admin]`` unless it has its own. :param prefix:
-        e.g. prlimit. :param forked: start it from the zygote, which is faster; without, it is a twistd of its own.
+        e.g. prlimit.
         """
         self.folder = Path(tempfile.mkdtemp(prefix="netappliance-"))
         self.admin_port = free_ports(1)[0]
@@ -80,12 +78,6 @@ class Proxy:
         else:
             self.config.write_text(f"{head}{config}\n[admin]\nlisten = {admin}\n")
         self.log_path = self.folder / "log"
-        self.process: subprocess.Popen[bytes] | ForkedProcess
-        if forked:
-            self.log_path.touch()
-            argv = ["-n", "--pidfile=", "proxy", "--config", str(self.config)]
-            self.process = ZYGOTE.start(argv, self.folder, self.log_path)
-            return
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
                 [*prefix, sys.executable, "-c", RUN, "-n", "--pidfile=", "proxy", "--config", str(self.config)],
@@ -176,12 +168,10 @@ class ProxyTestCase(SynchronousTestCase):
 
     #: tracebacks that a test wants to see
     expected_tracebacks = 0
-    #: start proxies from the zygote
-    forked = False
 
     def proxy(self, config: str, prefix: tuple[str, ...] = ()) -> Proxy:
         """Start one and wait until it is ready."""
-        proxy = Proxy(config, prefix, forked=self.forked and not prefix)
+        proxy = Proxy(config, prefix)
         self.addCleanup(proxy.destroy)
         proxy.wait_ready()
         self.addCleanup(self.check_end, proxy)

@@ -36,6 +36,20 @@ messages = st.builds(
 )
 
 
+def one_by_one(data: bytes) -> ctnetlink.Batch:
+    """Decode with a decoder that knows no layout when a message comes."""
+    changes: list[ctnetlink.Change] = []
+    done, refused, malformed, offset = False, 0, 0, 0
+    while offset < len(data):
+        length = int.from_bytes(data[offset : offset + 4], "little")
+        step = (length + 3) & ~3 if 16 <= length <= len(data) - offset else len(data)
+        batch = Decoder().decode(data[offset : offset + max(step, 16)])
+        changes += batch.changes
+        done, refused, malformed = done or batch.done, refused or batch.errno, malformed + batch.malformed
+        offset += max(step, 16)
+    return ctnetlink.Batch(changes, done, refused, malformed)
+
+
 class DecodeTests(SynchronousTestCase):
     """Bytes in, values out."""
 
@@ -77,6 +91,19 @@ class DecodeTests(SynchronousTestCase):
         once = [Decoder().decode(each).changes for each in given_]
         for _ in range(2):
             self.assertEqual([reader.decode(each).changes for each in given_], once)
+        together = [each for changes in once for each in changes]
+        self.assertEqual(reader.decode(b"".join(given_)).changes, together)
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.lists(messages, min_size=1, max_size=3), st.integers(1, 60), st.binary(max_size=4), st.integers(0, 9999))
+    def test_runs_give_what_single_messages_give(self, few: list[bytes], count: int, tail: bytes, damage: int) -> None:
+        """Equal layouts in a row are compared together; one damaged byte among them is found."""
+        data = bytearray(b"".join(few[number % len(few) if number % 7 == 0 else 0] for number in range(count)) + tail)
+        data[damage % len(data)] ^= 4
+        reader = Decoder()
+        for each in few:
+            reader.decode(each)
+        self.assertEqual(reader.decode(bytes(data)), one_by_one(bytes(data)))
 
     @settings(deadline=None, max_examples=200)
     @given(

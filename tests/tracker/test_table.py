@@ -96,6 +96,33 @@ class TableTests(SynchronousTestCase):
         dump(self.table, change(UPDATE, state=3, ident=9))
         self.assertEqual((self.table.unobserved, self.table.adopted), (2, 1))
 
+    def test_a_dump_at_once_is_as_one_by_one(self) -> None:
+        """Columns are filled together only where nothing is special; the outcome is the same."""
+        plain = [change(UPDATE, port, state=port % 9, ident=port) for port in range(1, 40)]
+        plain += [change(UPDATE, port, status=port & 2, protocol=17) for port in range(1, 40)]
+        special: tuple[list[Change], ...] = (
+            [],
+            [change(UPDATE, 7000, state=3, zone=4)],
+            [change(UPDATE, 7000, protocol=1)],
+            [change(UPDATE, 7000, state=3, traffic=(1, 2, 3, 4))],
+            [change(UPDATE, 7000, state=3, times=(10**9,))],
+            [change(UPDATE, 7000, state=3, status=0x22)],
+            [plain[3]],
+        )
+        for more in special:
+            together, single = table_of(limit=9), table_of(limit=9)
+            for table, batches in ((together, [plain + more]), (single, [[each] for each in plain + more])):
+                table.begin_dump()
+                for batch in batches:
+                    table.dumped(batch, 5.0)
+                self.assertFalse(table.sweep(5.0, 9))
+            self.assertEqual(sorted(together.connections()), sorted(single.connections()))
+            self.assertEqual((together.adopted, len(together)), (single.adopted, len(single)))
+            for key, totals in together.places.totals.items():
+                self.assertEqual(totals.gauges, single.places.totals[key].gauges)
+            marks = [[table._marks[table.slots[key]] for key in sorted(table.slots)] for table in (together, single)]
+            self.assertEqual(*marks)
+
     def test_a_failed_dump_proves_nothing(self) -> None:
         """What it did not bring stays, what it brought is kept."""
         self.live((NEW, 3))
