@@ -43,6 +43,16 @@ class PollerOwner(Protocol):
         """Close everything that belongs together; must not raise."""
 
 
+class RoundOwner(Protocol):
+    """Who asked to be called at the end of a round."""
+
+    def round_ended(self) -> None:
+        """All events of the round were handed out."""
+
+    def crashed(self) -> None:
+        """``round_ended`` raised; as of a :class:`PollerOwner`."""
+
+
 class IPollerReactor(IReactorFDSet, IReactorTime):
     """What the poller needs of the reactor."""
 
@@ -69,6 +79,7 @@ class Poller:
         self._callbacks: dict[int, OnReady] = {}
         self._doomed: list[SocketType] = []
         self._in_round = False
+        self._round_owners: list[RoundOwner] = []
         self._later: list[Callable[[], None]] = []
         self._later_scheduled = False
         self._epoll: select.epoll | None = None
@@ -124,6 +135,18 @@ class Poller:
         else:
             sock.close()
 
+    def at_round_end(self, owner: RoundOwner) -> None:
+        """
+        Call ``owner.round_ended()`` when the events of this round are handed out; at once when there is no round.
+
+        For writes: sent one right after the other they find the processes that get them awake. Sent between one event's
+        work and the next, each has to wake a process that went to sleep in between, which costs more than the write.
+        """
+        if self._in_round:
+            self._round_owners.append(owner)
+        else:
+            owner.round_ended()
+
     def later(self, callback: Callable[[], None]) -> None:
         """Call once on the next reactor turn: for the rest of work that exceeded its fairness budget."""
         self._later.append(callback)
@@ -167,9 +190,19 @@ class Poller:
                         callback(mask)
                     except Exception:  # noqa: BLE001 - one session's bug ends that session only
                         self._crashed(callback)
+            while self._round_owners:
+                self._end_round()
             self._in_round = False
             if self._doomed:
                 self._bury()
+
+    def _end_round(self) -> None:
+        owners, self._round_owners = self._round_owners, []
+        for owner in owners:
+            try:
+                owner.round_ended()
+            except Exception:  # noqa: BLE001 - as in doRead
+                self._crashed(owner.round_ended)
 
     def _bury(self) -> None:
         doomed, self._doomed = self._doomed, []

@@ -109,6 +109,10 @@ def send_request(forwarding: Forwarding, upstream: Upstream) -> None:
     if forwarding.reused and request.method in _IDEMPOTENT:
         forwarding.replay = payload
     forwarding.body_sent(payload)
+    if forwarding.reused and (body is None or body.done):
+        forwarding.outgoing = payload
+        client.poller.at_round_end(forwarding)
+        return
     upstream.write(payload)
     if body is not None and forwarding.upstream is upstream:
         body.started = now
@@ -121,7 +125,9 @@ def lost(forwarding: Forwarding, cause: Cause, error: OSError) -> None:
     upstream, target = forwarding.upstream, forwarding.target
     if upstream is None or target is None:
         return
-    if upstream.connecting:
+    if forwarding.outgoing:
+        before_request(forwarding)
+    elif upstream.connecting:
         forwarding.upstream = None
         upstream.user = None
         upstream.poller.close(upstream.sock)
@@ -143,3 +149,19 @@ def lost(forwarding: Forwarding, cause: Cause, error: OSError) -> None:
         forwarding.blame()
         phase = Phase.DATA if forwarding.response_began else Phase.HEADERS
         forwarding.answer(Answer(502, "the backend ended before its response"), CloseReason(Side.BACKEND, phase, cause))
+
+
+def before_request(forwarding: Forwarding) -> None:
+    """A kept connection spoke or ended while the request waited for the end of the round: it goes to another one."""
+    upstream, target = forwarding.upstream, forwarding.target
+    if upstream is None or target is None:
+        return
+    # what was taken of the body is in there, so it is sent from there
+    forwarding.replay, forwarding.outgoing = forwarding.outgoing, b""
+    forwarding.tx_bytes -= len(forwarding.replay)
+    forwarding.client.tx_bytes -= len(forwarding.replay)
+    forwarding.upstream = None
+    target.pool.stale += 1
+    target.pool.drop(upstream)
+    forwarding.fresh, forwarding.reused = True, False
+    choose(forwarding)

@@ -42,6 +42,7 @@ class Forwarding:
     it may be sent again), ``salvaging`` (the connection broke, but a response may be there), ``queued_at`` (0: never).
     For the response: ``hold`` (a part of a head), ``interim`` (1xx so far), ``finishing`` (only the client's socket
     has to take it), ``keep_alive`` (the client's connection goes on).
+    For both: ``outgoing`` (the request, or the rest of the response, that goes out at the end of the poller's round).
 
     :ivar exchange: what filters see, None while no filter asked. :ivar upstream: the backend's connection while it
         serves this exchange. :ivar response_began: a part of the response went to the client. :ivar status: of the
@@ -65,6 +66,7 @@ class Forwarding:
         "hold",
         "interim",
         "keep_alive",
+        "outgoing",
         "queued_at",
         "reason",
         "replay",
@@ -114,7 +116,7 @@ class Forwarding:
         self.queued_at = 0.0
         self.fresh = self.reused = self.salvaging = self.finishing = self.keep_alive = False
         self.tried: list[Backend] | None = None
-        self.replay = self.hold = self.cookie = b""
+        self.replay = self.hold = self.cookie = self.outgoing = b""
         self.booked = False
 
     # -- the request --------------------------------------------------------------------------------------------------
@@ -214,7 +216,7 @@ class Forwarding:
             if upstream is not None and not upstream.connecting and upstream.out is None:
                 self.replay = b""
                 body.pump(upstream)
-        elif gone and client.service.section.half_close == "abort":
+        elif gone and not (self.outgoing and self.response) and client.service.section.half_close == "abort":
             self.client_lost(Cause.FIN)
 
     def client_ended(self) -> None:
@@ -232,7 +234,9 @@ class Forwarding:
         upstream = self.upstream
         if upstream is None:
             return
-        if self.response is None:
+        if self.outgoing:
+            backend_attempts.before_request(self)
+        elif self.response is None:
             response_relay.read(self, upstream)
         elif self.response_body is not None and self.client.out is None:
             self.response_body.pump(upstream)
@@ -246,9 +250,14 @@ class Forwarding:
 
     def response_done(self, rest: bytes) -> None:
         """All of the response went to the client's connection; ``rest`` is what the backend sent beyond it."""
+        if self.release_upstream(rest):
+            self._delivered()
+
+    def release_upstream(self, rest: bytes) -> bool:
+        """The response was read to its end: give the backend's connection back. False when there is none any more."""
         upstream, response, target, body = self.upstream, self.response, self.target, self.request_body
         if upstream is None or response is None or target is None:
-            return
+            return False
         self.upstream = None
         complete = body is None or body.done
         if response.keep_alive and complete and not rest and not upstream.ending and upstream.out is None:
@@ -257,10 +266,27 @@ class Forwarding:
             target.pool.drop(upstream)
         if not complete:
             self.keep_alive = False
+        return True
+
+    def _delivered(self) -> None:
         if self.client.out is None:
             self._finish()
         else:
             self.finishing = True
+
+    def round_ended(self) -> None:
+        """Send what waited for the end of the poller's round, unless the exchange ended meanwhile."""
+        data, self.outgoing = self.outgoing, b""
+        client, upstream = self.client, self.upstream
+        if not data:
+            return
+        if self.response is None:
+            if upstream is not None:
+                upstream.write(data)
+            return
+        client.write(data)
+        if client.state == "exchange":
+            self._delivered()
 
     def client_writable(self) -> None:
         """The client took everything that waited."""
@@ -364,6 +390,7 @@ class Forwarding:
         """Give up the backend's connection and the place in the queue."""
         upstream, target = self.upstream, self.target
         self.upstream = None
+        self.outgoing = b""
         if target is not None:
             target.pool.leave(self)
             if upstream is not None:

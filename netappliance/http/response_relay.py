@@ -105,8 +105,9 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
     forwarding.response_began = True
     if length >= 0 and len(data) - at >= length:
         end = at + length
-        client.write(head + data[at:end] if length else head)
-        forwarding.response_done(data[end:])
+        forwarding.outgoing = head + data[at:end] if length else head
+        if forwarding.release_upstream(data[end:]):
+            client.poller.at_round_end(forwarding)
         return
     body = forwarding.response_body = ResponseBody(forwarding, client, length, framed=unknown and bool(request.minor))
     taken = body.take(data[at:])

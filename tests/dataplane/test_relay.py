@@ -137,6 +137,39 @@ class PollerTests(PollerTestCase):
         self.reactor.step()
         self.assertEqual(calls, [1])
 
+    def test_what_waits_for_the_end_of_a_round_comes_after_all_its_events(self) -> None:
+        """Once each, also when one raises; at once where there is no round."""
+        seen: list[str] = []
+
+        class Owner:
+            def __init__(self, name: str) -> None:
+                self.name = name
+
+            def round_ended(self) -> None:
+                seen.append(f"{self.name} ended")
+                if self.name == "bad":
+                    raise ZeroDivisionError
+
+            def crashed(self) -> None:
+                seen.append(f"{self.name} crashed")
+
+        for name in ("bad", "good"):
+            ours, theirs = self.pair()
+            owner = Owner(name)
+
+            def on_ready(mask: int, owner: Owner = owner) -> None:
+                if mask & READABLE:
+                    seen.append(f"{owner.name} event")
+                    self.poller.at_round_end(owner)
+
+            self.poller.add(ours.fileno(), on_ready)
+            theirs.send(b"x")
+        self.turn()
+        self.assertEqual(seen, ["bad event", "good event", "bad ended", "bad crashed", "good ended"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.poller.at_round_end(Owner("now"))
+        self.assertEqual(seen[-1], "now ended")
+
 
 class RelayOwner:
     """Two legs and what they told."""

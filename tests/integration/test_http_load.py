@@ -229,3 +229,35 @@ class SlowHeadTests(LoadTestCase):
         client.sendall(b"GET /kept HTTP/1.1\r\nHost: a\r\n\r\n")
         self.assertTrue(read_until(client, b"/kept").endswith(b"\r\n\r\n/kept"))
         self.assertEqual(read_all(client), b"")
+
+
+class SameMomentTests(HttpTestCase):
+    """A request and the end of the kept connection that would carry it, seen at the same moment."""
+
+    def test_a_request_goes_to_another_connection_when_its_kept_one_ends(self) -> None:
+        """Neither is it lost nor sent twice, and its bytes are counted once."""
+        got: list[bytes] = []
+        kept: list[socket.socket] = []
+
+        def serve(connection: socket.socket) -> None:
+            kept.append(connection)
+            while data := connection.recv(65536):
+                got.append(data)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+        proxy, port = self.front(self.peer(serve))
+        client = self.connect(port)
+        request = b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n"
+        client.sendall(request % 1)
+        read_until(client, b"ok")
+        proxy.process.send_signal(signal.SIGSTOP)
+        try:
+            client.sendall(request % 2)
+            kept[0].shutdown(socket.SHUT_WR)
+        finally:
+            proxy.process.send_signal(signal.SIGCONT)
+        self.assertTrue(read_until(client, b"ok").startswith(b"HTTP/1.1 200 "))
+        self.assertEqual([data.split(b" ")[1] for data in got], [b"/1", b"/2"])
+        self.assertEqual(len(kept), 2)
+        client.close()
+        wait_for(lambda: proxy.metric("session_tx_bytes_total") == sum(map(len, got)), "the bytes of two requests")
