@@ -63,6 +63,8 @@ class Poller:
     Calls the owners of descriptors when these become ready.
 
     :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
+    :ivar round: number of the last poll that brought events. Whose edge of it was handed out has seen all that came
+        before it.
     :ivar crashes_total: callbacks that raised.
     """
 
@@ -74,6 +76,7 @@ class Poller:
     def __init__(self, reactor: IPollerReactor, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.now = clock()
+        self.round = 1
         self.crashes_total = 0
         self._reactor = reactor
         self._callbacks: dict[int, OnReady] = {}
@@ -181,6 +184,7 @@ class Poller:
             if not events:
                 return
             self.now = self.clock()
+            self.round += 1
             self._in_round = True
             for fd, mask in events:
                 # absent when an earlier callback of this round closed it

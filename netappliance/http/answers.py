@@ -61,6 +61,7 @@ _WHY = {
     408: "The request did not come in time.",
     413: "The request's body is too large.",
     414: "The request's address is too long.",
+    417: "The request expects what is not done here.",
     421: "This connection does not serve that host.",
     429: "Too many requests; try again later.",
     431: "The request's header fields are too large.",

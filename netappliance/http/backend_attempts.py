@@ -117,6 +117,7 @@ def send_request(forwarding: Forwarding, upstream: Upstream) -> None:
     if body is not None and forwarding.upstream is upstream:
         body.started = now
         if not body.done and client.readable:
+            forwarding.replay = b""  # more goes out than it holds
             body.pump(upstream)
 
 

@@ -32,7 +32,7 @@ def check(forwarding: Forwarding, now: float) -> float:
         if now >= deadline:
             forwarding.upstream_failed(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
         return deadline
-    if body is not None and not body.done and upstream.out is None:
+    if body is not None and not body.done and upstream.out is None and not _waits_for_100(forwarding, body):
         return _check_body(forwarding, now, body)
     deadline = last + section.backend_timeout_s
     if now >= deadline:
@@ -42,6 +42,12 @@ def check(forwarding: Forwarding, now: float) -> float:
             Answer(504, "the backend did not answer in time"), BACKEND_STALLED if began else BACKEND_TIMEOUT
         )
     return deadline
+
+
+def _waits_for_100(forwarding: Forwarding, body: RequestBody) -> bool:
+    """True while it is the backend's turn: the client may wait for its word before it sends the body."""
+    request = forwarding.request
+    return request is not None and request.expect_continue and not body.received and not forwarding.interim
 
 
 def _check_queue(forwarding: Forwarding, now: float, target: Target | None) -> float:

@@ -83,7 +83,10 @@ class BackendPool:
     def keep(self, upstream: Upstream) -> None:
         """Take a connection back after a whole response; the next request may have it."""
         upstream.user = None
-        upstream.readable = False
+        if upstream.readable:
+            # the response ended where a read did: what is behind it was not looked for
+            upstream.readable = False
+            upstream.round = 0
         upstream.served += 1
         backend = upstream.backend
         section = self.cluster.section

@@ -45,6 +45,8 @@ class Upstream:
     :ivar out: bytes that the kernel did not take yet, or None. :ivar readable: an edge came that was not read to its
         end.
     :ivar ending: FIN, error or hang-up was seen, so a short read proves nothing.
+
+    :ivar round: the poller's, of the last edge; 0 = there may be bytes that were not looked at.
     :ivar idle_since: monotonic seconds. :ivar connect_started: likewise. :ivar connecting: no edge has come yet.
     """
 
@@ -59,6 +61,7 @@ class Upstream:
         "pool",
         "readable",
         "recv_into",
+        "round",
         "send",
         "served",
         "sock",
@@ -78,11 +81,13 @@ class Upstream:
         self.ending = False
         self.connecting = True
         self.served = 0
+        self.round = 0
         self.idle_since = 0.0
         self.connect_started = poller.now
 
     def on_ready(self, mask: int) -> None:
         """Edges of the socket."""
+        self.round = self.poller.round
         user = self.user
         if user is None:
             # unasked bytes or the end: nothing that a next request may meet
@@ -145,8 +150,11 @@ class Upstream:
         """
         True when nothing waits to be read, as must be before a request is sent.
 
-        Bytes that are there already would be taken for its response.
+        Bytes that are there already would be taken for its response. The kernel is asked, unless this round of the
+        poller has shown all that there was: then it was read to its end before the connection was kept.
         """
+        if self.round == self.poller.round:
+            return True
         try:
             fcntl.ioctl(self.sock.fileno(), termios.FIONREAD, _waiting)
         except OSError:

@@ -39,12 +39,12 @@ class TrackerCollector(Collector):
         yield from self._event_log()
 
     def _hosts(self) -> Iterator[Metric]:
-        shown = self._service.places.hosts.series()
+        shown = self._service.hosts()
         for index, word in enumerate(GAUGES):
             for suffix in ("", "_total"):
                 gauge = GaugeMetricFamily(f"conntrack_{word}_connections{suffix}", _HELP[word], labels=["host"])
-                for host in shown:
-                    gauge.add_metric([host.label], host.gauges[index])
+                for label, gauges in shown:
+                    gauge.add_metric([label], gauges[index])
                 yield gauge
 
     def _health(self) -> Iterator[Metric]:

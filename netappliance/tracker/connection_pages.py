@@ -28,15 +28,19 @@ def connection_pages(
     Return makers of the pages by path.
 
     GET of the list takes the terms of :func:`netappliance.tracker.query.parse_filter` as its query; DELETE of
-    ``/api/v1/connections/ID`` ends one, for those who may change state.
+    ``/api/v1/connections/ID`` ends one, for those who may change state. Both take ``namespace``.
     """
 
     def listing(request: Request) -> bytes | Deferred[bytes]:
         try:
-            wanted = parse_filter(_terms(request))
+            terms = _terms(request)
+            chosen = _within(directory, terms)
+            wanted = parse_filter(terms)
         except ValueError as error:
             return refusal(request, 400, str(error))
-        return _paced(directory.search(wanted), reactor, clock)
+        except LookupError as error:
+            return refusal(request, 404, str(error))
+        return _paced(chosen.search(wanted), reactor, clock)
 
     def make_list(_may_change: Callable[[Request], bool]) -> Page:
         return Page(listing, "the host's connections: ?state= &address= &port= &min_age= &group= ...", _JSON)
@@ -55,6 +59,12 @@ def _terms(request: Request) -> dict[str, str]:
             raise ValueError(f"{name.decode('utf-8', 'replace')!r} is given twice")
         found[name.decode("utf-8", "replace")] = given[0].decode("utf-8", "replace")
     return found
+
+
+def _within(directory: Directory, terms: dict[str, str]) -> Directory:
+    """Take the term ``namespace`` and return its directory. :raises LookupError: there is none."""
+    name = terms.pop("namespace", "")
+    return directory.within(name) if name else directory
 
 
 def _paced(search: Iterator[dict[str, Any] | None], reactor: Any, clock: Callable[[], float]) -> Deferred[bytes]:
@@ -93,7 +103,11 @@ def _end(request: Request, directory: Directory, may_change: Callable[[Request],
     ident = unquote(request.path.decode("ascii", "replace").removeprefix(PATH + "/"))
     peer = request.getClientAddress()
     try:
-        done = directory.end(ident, f"the admin endpoint ({getattr(peer, 'host', None) or 'unix'})")
+        terms = _terms(request)
+        chosen = _within(directory, terms)
+        if terms:
+            raise ValueError("expected no term but namespace")
+        done = chosen.end(ident, f"the admin endpoint ({getattr(peer, 'host', None) or 'unix'})")
     except ValueError as error:
         return refusal(request, 400, str(error))
     except LookupError as error:

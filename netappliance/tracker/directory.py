@@ -15,8 +15,7 @@ from typing import Any
 from twisted.logger import Logger
 
 from netappliance.sessions.session import Session
-from netappliance.tracker import ctnetlink, inet_diag, sockets
-from netappliance.tracker.diag_socket import open_diag
+from netappliance.tracker import ctnetlink, inet_diag
 from netappliance.tracker.inet_diag import Socket, unmapped
 from netappliance.tracker.query import (
     Filter,
@@ -28,7 +27,7 @@ from netappliance.tracker.query import (
     socket_way,
     tracked_row,
 )
-from netappliance.tracker.socket_table import SocketEntry
+from netappliance.tracker.socket_entry import SocketEntry
 from netappliance.tracker.sources import Sources
 
 _STEP = 200
@@ -40,14 +39,33 @@ class Directory:
     Lists the connections that the tracker knows and ends one of them.
 
     :param sessions: the proxies' own, live. :param clock: monotonic seconds.
+    :param others: gives the sources of another namespace by name, None when it is not there.
     """
 
     _log = Logger()
 
-    def __init__(self, sources: Sources, sessions: Iterable[Session], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        sessions: Iterable[Session],
+        clock: Callable[[], float],
+        others: Callable[[str], Sources | None] = lambda _: None,
+    ) -> None:
+        self._others = others
         self._sources = sources
         self._sessions = sessions
         self._clock = clock
+
+    def within(self, namespace: str) -> Directory:
+        """
+        Return the directory of another network namespace.
+
+        :raises LookupError: the tracker does not look at it, or it is not there.
+        """
+        sources = self._others(namespace)
+        if sources is None:
+            raise LookupError("no such namespace")
+        return Directory(sources, (), self._clock)
 
     def find(self, **terms: object) -> list[dict[str, Any]]:
         """
@@ -95,6 +113,9 @@ class Directory:
             else:
                 self._join(rows, ways, entry)
         shown = [row.describe(now, owners.get(index)) for index, row in enumerate(rows)]
+        for each in shown:
+            if "socket" in each:
+                each["socket"]["cgroup"] = self._sources.sockets.cgroups.path(each["socket"]["cgroup"])
         source = self._sources.chosen.source
         yield {"source": source, "known": len(self._sources.table), "matched": matched, "connections": shown}
 
@@ -125,8 +146,9 @@ class Directory:
             shown = row.describe(self._clock())
             done = self._end_tracked(row, key, found.zone, number)
         self._log.info(
-            "[tracker] {who} ended the connection from {source} to {target}: {done}",
+            "[tracker] {who} ended the connection of {where} from {source} to {target}: {done}",
             who=who,
+            where=self._sources.where,
             source=shown["from"],
             target=shown["to"],
             done=done,
@@ -134,7 +156,7 @@ class Directory:
         return done
 
     def _end_socket(self, found: Socket) -> str:
-        with closing(open_diag((), 1 << 16)) as opened:
+        with closing(self._sources.network.open_diag((), 1 << 16)) as opened:
             try:
                 _command(opened, inet_diag.destroy_request(1, found))
             except FileNotFoundError:
@@ -143,11 +165,11 @@ class Directory:
         return "socket destroyed"
 
     def _end_tracked(self, row: Row, key: bytes, zone: int, number: int) -> str:
-        found = [_find_socket(way) for way in row.ways()] if row.orig.protocol == ctnetlink.TCP else []
+        found = [self._find_socket(way) for way in row.ways()] if row.orig.protocol == ctnetlink.TCP else []
         raw = key[:-2] if len(key) % 4 else key
         done = []
         # the entry first: it is killed, while the reset that the socket sends would make it one that was reset
-        with closing(sockets.open_netfilter((), 1 << 16)) as opened:
+        with closing(self._sources.network.open_netfilter((), 1 << 16)) as opened:
             try:
                 _command(opened, ctnetlink.delete_request(1, raw, zone, number))
                 done.append("entry deleted")
@@ -155,6 +177,14 @@ class Directory:
                 if not any(found):
                     raise LookupError("no such connection") from None
         return ", ".join(done + [self._end_socket(each) for each in found if each is not None])
+
+    def _find_socket(self, way: Way) -> Socket | None:
+        """Return the socket that has these ends now, but for those that are over. :raises OSError: no answer."""
+        with closing(self._sources.network.open_diag((), 1 << 16)) as opened:
+            opened.settimeout(1.0)
+            opened.send(inet_diag.find_request(1, *way))
+            found = inet_diag.decode(opened.recv(65536)).sockets
+        return found[0] if found and found[0].cookie and found[0].state != inet_diag.TIME_WAIT else None
 
     def _rows(self) -> Iterator[Row]:
         sources = self._sources
@@ -211,19 +241,6 @@ def _way(local: Any, remote: Any) -> Way | None:
     except (ValueError, AttributeError, TypeError):
         return None
     return (*ends[0], *ends[1])
-
-
-def _find_socket(way: Way) -> Socket | None:
-    """
-    Return the socket of this host that has these ends now, but for those that are over.
-
-    :raises OSError: the kernel does not answer.
-    """
-    with closing(open_diag((), 1 << 16)) as opened:
-        opened.settimeout(1.0)
-        opened.send(inet_diag.find_request(1, *way))
-        found = inet_diag.decode(opened.recv(65536)).sockets
-    return found[0] if found and found[0].cookie and found[0].state != inet_diag.TIME_WAIT else None
 
 
 def _command(opened: socket.SocketType, request: bytes) -> None:

@@ -45,6 +45,8 @@ class TrackerKind:
         pages = appliance.configuration.sections("admin")
         service = TrackerService(section, appliance, frozenset(end.port for page in pages for end in page.listen))
         appliance.collectors += (TrackerCollector(service), SocketCollector(service))
-        appliance.connections = Directory(service.sources, appliance.sessions, appliance.clock)
+        appliance.connections = Directory(
+            service.sources, appliance.sessions, appliance.clock, service.namespaces.sources_of
+        )
         appliance.pages |= connection_pages(appliance.connections, appliance.reactor, appliance.clock)
         return service

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from netappliance.tracker.hosts import OTHER
 from netappliance.tracker.inet_diag import ESTABLISHED, Socket
-from netappliance.tracker.socket_table import V4, V6, SocketEntry, SocketTable
+from netappliance.tracker.socket_entry import SocketEntry
+from netappliance.tracker.socket_table import V4, V6, SocketTable
 
 #: labels: (port, tcp_version)
 Series = tuple[str, str]

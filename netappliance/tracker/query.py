@@ -13,8 +13,9 @@ from netappliance.tracker.columns import Connection
 from netappliance.tracker.ctnetlink import TCP, Ends, endpoint
 from netappliance.tracker.hosts import network_range
 from netappliance.tracker.inet_diag import Socket
+from netappliance.tracker.socket_entry import SocketEntry
 from netappliance.tracker.socket_table import STATE_GAUGE as SOCKET_GAUGE
-from netappliance.tracker.socket_table import SocketEntry, state_name
+from netappliance.tracker.socket_table import state_name
 from netappliance.tracker.totals import DIRECTIONS, GAUGES, NO_GAUGE, PROTOCOLS, STATE_GAUGE, protocol_name
 
 MAX_SHOWN = 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,15 @@ def _ports(value: str) -> frozenset[int] | None:
         raise ValueError("ports from 1 to 65535, or all") from None
 
 
+def _namespaces(value: str) -> tuple[str, ...]:
+    names = values.words(value)
+    if len(names) > MAX_NAMESPACES or len(set(names)) < len(names):
+        raise ValueError(f"at most {MAX_NAMESPACES} names, each once")
+    if not all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", name) for name in names):
+        raise ValueError("names of /run/netns, of letters, digits, _ . and -")
+    return names
+
+
 def _ignore(value: str) -> Callable[[bytes, int], bool]:
     return ignore_rule(value)
 
@@ -33,6 +43,9 @@ def _groups(value: str) -> tuple[Group, ...]:
         raise ValueError("each group's name once")
     return found
 
+
+MAX_NAMESPACES = 64
+"""Every namespace has sockets and a budget of series of its own."""
 
 MAX_GROUPS = 256
 """Every group has some forty series of its own, and every new remote end is compared with all of them."""
@@ -115,6 +128,15 @@ class TrackerSection:
         "yes",
         doc="Read round-trip times and retransmissions from this host's TCP sockets, whatever the source is.",
     )
+    max_cgroups: int = option(
+        values.integer(0, 10_000),
+        "0",
+        unit="series",
+        doc="TCP traffic and connections by control group, the first so many of them each by itself; 0 = off.",
+    )
+    cgroup_root: str = option(
+        values.text, "/sys/fs/cgroup", unit="path", doc="Where the cgroup v2 hierarchy is mounted, for their names."
+    )
     socket_interval_s: float = option(
         values.positive_duration,
         "1s",
@@ -136,6 +158,13 @@ class TrackerSection:
         "1000",
         unit="lines a second",
         doc="Events beyond this get no line and are counted; 0 = no limit.",
+    )
+    namespaces: tuple[str, ...] = option(
+        _namespaces,
+        "",
+        unit="names",
+        doc="Network namespaces of /run/netns whose connections are read too (needs CAP_SYS_ADMIN); their hosts are "
+        'host="NAME/...", each has max_hosts of them.',
     )
     receive_buffer: int = option(
         values.size, "8MiB", unit="size", doc="Kernel buffer for events; the kernel may give less without rights."

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from netappliance.tracker import sockets
 from netappliance.tracker.enable import TrackingRule
 from netappliance.tracker.event_log import attach_event_log
+from netappliance.tracker.namespaces import Namespaces
 from netappliance.tracker.places import Places
 from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
@@ -34,6 +35,7 @@ class TrackerService(Service):
     Starts without rights too: then the log says what it cannot see.
 
     :ivar sources: conntrack, sockets, and which of them is shown: ``source``, ``table``, ``places``.
+    :ivar namespaces: other ones, each with sources of its own.
     :ivar tracking: the kernel tracks connections, as far as we can tell.
     :ivar event_log: lines of conntrack's events, or None.
     :param own_ports: local ports of our own pages.
@@ -44,6 +46,7 @@ class TrackerService(Service):
     def __init__(self, section: TrackerSection, host: Host, own_ports: frozenset[int] = frozenset()) -> None:
         self.section = section
         self.sources = Sources(section, host, own_ports)
+        self.namespaces = Namespaces(section, host)
         self.event_log = attach_event_log(section, self.sources.connections, host)
         self.rule = TrackingRule()
         self.tracking = True
@@ -67,6 +70,15 @@ class TrackerService(Service):
         """Where they are counted."""
         return self.sources.places
 
+    def hosts(self) -> list[tuple[str, list[int]]]:
+        """Return (label, gauges) of the remote ends to show, those of other namespaces behind the namespace's name."""
+        shown = [(host.label, host.gauges) for host in self.places.hosts.series()]
+        for namespace in self.namespaces:
+            if namespace.sources is not None:
+                series = namespace.sources.places.hosts.series()
+                shown += [(f"{namespace.name}/{host.label}", host.gauges) for host in series]
+        return shown
+
     def now(self) -> float:
         """Return the appliance's monotonic seconds."""
         return self._clock()
@@ -84,6 +96,7 @@ class TrackerService(Service):
             self.event_log.startService()
         self._look_around()
         self._try_source()
+        self.namespaces.check(self._clock())
         self._tick.start(1.0, now=False)
 
     def stopService(self) -> None:
@@ -92,6 +105,7 @@ class TrackerService(Service):
             self._tick.stop()
         self.rule.stop()
         self.sources.stop()
+        self.namespaces.stop()
         if self.event_log is not None:
             self.event_log.stopService()
         super().stopService()
@@ -129,6 +143,7 @@ class TrackerService(Service):
 
     def _each_second(self) -> None:
         now = self._clock()
+        self.namespaces.check(now)
         if now - self._ranked >= RANK_S:
             self._look_around()
         self._check_tracking()
@@ -137,7 +152,7 @@ class TrackerService(Service):
             self._try_source()
         if not self.source.up:
             return
-        self.sources.check_loss()
+        self.sources.check(now)
         if now - self._reconciled >= self.section.reconcile_s:
             self._reconciled = now
             self.source.resync()

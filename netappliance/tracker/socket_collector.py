@@ -9,6 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from netappliance.tracker.collector import PREFIX
+from netappliance.tracker.totals import GAUGES, HOW
 
 if TYPE_CHECKING:
     from netappliance.tracker.service import TrackerService
@@ -35,6 +36,7 @@ class SocketCollector(Collector):
         )
         source.add_metric([chosen.source, chosen.reason], 1)
         yield source
+        yield from self._namespaces()
         tracking = self._service.sources.sockets
         if tracking.source is None:
             return
@@ -43,6 +45,33 @@ class SocketCollector(Collector):
             yield self._longterm()
         if self._service.section.tcp_info:
             yield from self._qualities()
+        if self._service.section.max_cgroups:
+            yield from self._cgroups()
+
+    def _namespaces(self) -> Iterator[Metric]:
+        if not self._service.section.namespaces:
+            return
+        up = GaugeMetricFamily(
+            PREFIX + "namespace_up", "1 while the namespace's connections are read.", labels=["namespace"]
+        )
+        gauges = GaugeMetricFamily(
+            PREFIX + "namespace_connections", "Connections of the namespace now.", labels=["namespace", "state"]
+        )
+        opened = CounterMetricFamily(
+            PREFIX + "namespace_opened", "Connections whose opening was seen.", labels=["namespace"]
+        )
+        closed = CounterMetricFamily(
+            PREFIX + "namespace_closed", "Connections that ended.", labels=["namespace", "how"]
+        )
+        for namespace in self._service.namespaces:
+            sums = namespace.sums()
+            up.add_metric([namespace.name], int(namespace.up))
+            opened.add_metric([namespace.name], sums.opened)
+            for state, count in zip(GAUGES, namespace.gauges(), strict=True):
+                gauges.add_metric([namespace.name, state], count)
+            for how, count in zip(HOW, sums.closed, strict=True):
+                closed.add_metric([namespace.name, how], count)
+        yield from (up, gauges, opened, closed)
 
     def _sockets(self) -> Iterator[Metric]:
         tracking = self._service.sources.sockets
@@ -84,3 +113,17 @@ class SocketCollector(Collector):
             sent.add_metric(key, quality.segments)
             again.add_metric(key, quality.retransmitted)
         yield from (rtt, sent, again)
+
+    def _cgroups(self) -> Iterator[Metric]:
+        tracking = self._service.sources.sockets
+        labels = ["cgroup"]
+        open_now = GaugeMetricFamily(PREFIX + "cgroup_connections", "Established TCP connections.", labels=labels)
+        sent = CounterMetricFamily(PREFIX + "cgroup_sent_bytes", "TCP payload sent.", labels=labels)
+        received = CounterMetricFamily(PREFIX + "cgroup_received_bytes", "TCP payload received.", labels=labels)
+        again = CounterMetricFamily(PREFIX + "cgroup_retransmitted_segments", "TCP segments sent again.", labels=labels)
+        for path, count, traffic in tracking.cgroups.shown(tracking.table.entries.values()):
+            open_now.add_metric([path], count)
+            sent.add_metric([path], traffic.sent)
+            received.add_metric([path], traffic.received)
+            again.add_metric([path], traffic.retransmitted)
+        yield from (open_now, sent, received, again)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netappliance.tracker import inet_diag
+from netappliance.tracker.cgroups import Cgroups
 from netappliance.tracker.ctnetlink import TCP, Ends
 from netappliance.tracker.inet_diag import (
     CLOSE,
@@ -19,10 +20,10 @@ from netappliance.tracker.inet_diag import (
     SYN_SENT,
     TIME_WAIT,
     Socket,
-    TcpInfo,
 )
 from netappliance.tracker.places import Place, Places
 from netappliance.tracker.quality import Qualities
+from netappliance.tracker.socket_entry import SocketEntry
 from netappliance.tracker.totals import FIN, HOW, KILLED, NO_GAUGE, REFUSED, RST, TIMEOUT, UNANSWERED, UNOBSERVED
 
 #: state (tcp_states.h) -> index of totals.GAUGES
@@ -40,48 +41,6 @@ V4, V6 = 1, 2
 Key = int | tuple[bytes, int, bytes, int]
 
 
-class SocketEntry:
-    """
-    One socket that has a remote end.
-
-    :ivar socket: its newest record. :ivar since: monotonic seconds; ``exact`` when that is when it began, else it began
-        then or earlier. :ivar inbound: it was accepted. :ivar place: None for a twin, whose other end is a socket of
-        this host that is counted instead. :ivar gauge: index of totals.GAUGES. :ivar info: the newest TCP_INFO.
-    :ivar left: when it had left the kernel's tables without a notice.
-    """
-
-    __slots__ = (
-        "counted",
-        "established",
-        "exact",
-        "gauge",
-        "generation",
-        "inbound",
-        "info",
-        "left",
-        "misses",
-        "place",
-        "since",
-        "socket",
-        "state",
-    )
-
-    def __init__(self, found: Socket, place: Place | None, *, inbound: bool, exact: bool, now: float) -> None:
-        self.socket = found
-        self.place = place
-        self.inbound = inbound
-        self.exact = exact
-        self.since = now - silence_s(found)
-        self.state = -1
-        self.gauge = -1
-        self.generation = 0
-        self.misses = 0
-        self.left = 0.0
-        self.counted = False
-        self.established = False
-        self.info: TcpInfo | None = None
-
-
 class SocketTable:
     """
     Sockets by cookie.
@@ -89,6 +48,7 @@ class SocketTable:
     :ivar entries: key -> SocketEntry; the key is the cookie, or the ends where there is none.
     :ivar adopted: connections that were there before us. :ivar unobserved: those that a dump proved gone.
     :ivar opened: connections whose beginning we know of. :ivar closed: by index of totals.HOW.
+    :ivar cgroups: traffic by control group, when that is wanted.
     :ivar listening: local ports that listen -> V4, V6 or both. :ivar ask_listening: brings them up to date at once
         (calls ``listens`` for each), for a connection whose direction nothing else tells.
     :param notices: destroy notices come, so a socket that a dump lacks is not gone yet.
@@ -108,6 +68,7 @@ class SocketTable:
         self.listening: dict[int, int] = {}
         self.dumping = False
         self.complete = False
+        self.cgroups: Cgroups | None = None
         self.ask_listening: Callable[[], None] | None = None
         self._asked = -_ASK_AGAIN_S
         self._generation = 0
@@ -304,6 +265,8 @@ class SocketTable:
             return
         if place is not None:
             self.qualities.observe(place[1], known.inbound, known.info, info)
+        if self.cgroups is not None:
+            self.cgroups.observe(known.socket.cgroup, known.info, info)
         known.info = info
 
     @staticmethod
@@ -332,14 +295,6 @@ def _key(found: Socket) -> Key:
 def _replaced(known: Socket, found: Socket) -> bool:
     """Without cookies, tell by the inode that the same ends have a new connection (an orphan has no inode)."""
     return not found.cookie and bool(known.inode) and bool(found.inode) and known.inode != found.inode
-
-
-def silence_s(found: Socket) -> float:
-    """Return how long the connection has existed at least, by how long it has been silent: seconds."""
-    info = found.info
-    if info is None or found.state != ESTABLISHED:
-        return 0.0
-    return max(info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms) / 1000
 
 
 def opened_here(found: Socket) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from netappliance.tracker.diag_socket import ephemeral_ports
+from netappliance.tracker.cgroup_walk import CgroupWalk
+from netappliance.tracker.cgroups import Cgroups
 from netappliance.tracker.inet_diag import Socket
 from netappliance.tracker.longterm import LongTerm, LongTermRules
+from netappliance.tracker.network import Network
 from netappliance.tracker.places import Places
 from netappliance.tracker.quality import Qualities
 from netappliance.tracker.section import TrackerSection
@@ -20,7 +22,8 @@ class SocketTracking:
     Sockets of one network namespace.
 
     :ivar table: what is known. :ivar source: who tells; None while nobody does. :ivar longterm: counts the long-lived.
-    :param own_ports: local ports that are the tracker's own.
+    :ivar cgroups: traffic by control group, :ivar cgroup_walk: and what finds their names.
+    :param network: the namespace. :param own_ports: local ports that are the tracker's own.
     :param began: see :class:`netappliance.tracker.longterm.LongTerm`.
     """
 
@@ -30,14 +33,19 @@ class SocketTracking:
         places: Places,
         reactor: Any,
         clock: Callable[[], float],
+        network: Network,
         own_ports: frozenset[int] = frozenset(),
         began: Callable[[Socket], float | None] = lambda _: None,
     ) -> None:
         self.section = section
         self.places = places
         self.qualities = Qualities()
-        self.table = SocketTable(places, self.qualities, notices=True, ephemeral=ephemeral_ports())
+        self.table = SocketTable(places, self.qualities, notices=True, ephemeral=(32768, 60999))
         self.source: SocketSource | ProcSource | None = None
+        self.cgroups = Cgroups(section.max_cgroups)
+        self.cgroup_walk = CgroupWalk(self.cgroups, section.cgroup_root, self._living_cgroups)
+        if section.max_cgroups:
+            self.table.cgroups = self.cgroups
         rules = LongTermRules(
             section.longterm_duration_s,
             section.longterm_ports or frozenset(),
@@ -47,6 +55,7 @@ class SocketTracking:
             section.max_hosts,
         )
         self.longterm = LongTerm(rules, began)
+        self._network = network
         self._reactor = reactor
         self._clock = clock
 
@@ -58,10 +67,16 @@ class SocketTracking:
         """
         section = self.section
         self.table.notices = name == "sock_diag"
+        self.table.ephemeral = self._network.ephemeral_ports()
         source: SocketSource | ProcSource
         if name == "sock_diag":
             source = SocketSource(
-                self.table, self._reactor, self._clock, section.receive_buffer, section.socket_interval_s
+                self.table,
+                self._reactor,
+                self._clock,
+                section.receive_buffer,
+                section.socket_interval_s,
+                self._network.open_diag,
             )
         else:
             source = ProcSource(self.table, self._reactor, self._clock, section.socket_interval_s)
@@ -71,6 +86,16 @@ class SocketTracking:
             source.stop()
             raise
         self.source = source
+
+    def check(self, now: float) -> None:
+        """Do what is due. Call once a second."""
+        if self.source is not None:
+            self.source.check_loss()
+        if self.table.cgroups is not None:
+            self.cgroup_walk.check(now)
+
+    def _living_cgroups(self) -> set[int]:
+        return {entry.socket.cgroup for entry in self.table.entries.values()}
 
     def stop(self) -> None:
         """Close everything; what was counted stays."""

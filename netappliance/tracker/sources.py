@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from netappliance.tracker import sockets
 from netappliance.tracker.hosts import Hosts
+from netappliance.tracker.network import OWN, Network
 from netappliance.tracker.places import Places
 from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
@@ -33,17 +33,24 @@ class Sources:
     :ivar chosen: where connections come from, and why. :ivar conntrack, connections: conntrack and its table.
     :ivar sockets: this host's sockets; read besides conntrack for what only they know.
     :ivar source, table, places: those of the chosen one.
-    :param own_ports: local ports of our own pages.
+    :param own_ports: local ports of our own pages. :param network: the namespace that they look at.
+    :param name: of that namespace, empty for our own.
     """
 
     _log = Logger()
 
-    def __init__(self, section: TrackerSection, host: Host, own_ports: frozenset[int]) -> None:
+    def __init__(
+        self, section: TrackerSection, host: Host, own_ports: frozenset[int], network: Network = OWN, name: str = ""
+    ) -> None:
         self.section = section
+        self.network = network
+        self.name = name
         self.chosen: Chosen = UNCHOSEN
         self.connections = Table(self._make_places())
-        self.conntrack = ConntrackSource(self.connections, host.reactor, host.clock, section.receive_buffer)
-        self.sockets = SocketTracking(section, self._make_places(), host.reactor, host.clock, own_ports)
+        self.conntrack = ConntrackSource(
+            self.connections, host.reactor, host.clock, section.receive_buffer, network.open_netfilter
+        )
+        self.sockets = SocketTracking(section, self._make_places(), host.reactor, host.clock, network, own_ports)
         self.source: ConntrackSource | SocketSource | ProcSource = self.conntrack
         self.table: Table | SocketTable = self.connections
         self.places = self.connections.places
@@ -54,34 +61,47 @@ class Sources:
         starters = {
             "conntrack": partial(self._start_conntrack, wanted),
             "sock_diag": partial(self.sockets.start, "sock_diag"),
-            "proc": partial(self.sockets.start, "proc"),
         }
+        if not self.name:  # /proc/net is that of our own namespace
+            starters["proc"] = partial(self.sockets.start, "proc")
         chosen = choose(wanted, starters)
         if chosen.source == "none":
-            self._log.warn("[tracker] cannot see the host's connections: {why}", why=chosen.words)
+            self._log.warn("[tracker] cannot see the connections of {where}: {why}", where=self.where, why=chosen.words)
         elif self.chosen is UNCHOSEN:
             self.chosen = chosen
-            self._log.info("[tracker] connections come from {source}: {why}", source=chosen.source, why=chosen.words)
+            self._log.info(
+                "[tracker] connections of {where} come from {source}: {why}",
+                where=self.where,
+                source=chosen.source,
+                why=chosen.words,
+            )
             self._show()
+
+    @property
+    def where(self) -> str:
+        """The namespace, for the log."""
+        return f"namespace {self.name}" if self.name else "this host"
 
     def stop(self) -> None:
         """Close every socket; nothing of the kernel's is changed."""
         self.conntrack.stop()
         self.sockets.stop()
 
-    def check_loss(self) -> None:
+    def check(self, now: float) -> None:
         """Let every source look for losses and for what is due. Call once a second."""
-        self.source.check_loss()
-        if self.sockets.source is not None and self.sockets.source is not self.source:
-            self.sockets.source.check_loss()
+        if self.source is self.conntrack:
+            self.conntrack.check_loss()
+        self.sockets.check(now)
 
     def look_around(self, now: float) -> None:
         """Read what may change behind our back: the host's addresses, and the wall clock."""
         self.connections.wall_offset = time.time() - now
         try:
-            local = sockets.local_addresses()
+            local = self.network.local_addresses()
         except OSError as problem:
-            self._log.warn("[tracker] cannot read this host's addresses: {why}", why=problem.strerror)
+            self._log.warn(
+                "[tracker] cannot read the addresses of {where}: {why}", where=self.where, why=problem.strerror
+            )
             local = None
         for places in (self.connections.places, self.sockets.places):
             if local is not None:
@@ -98,8 +118,9 @@ class Sources:
         except OSError:
             self.conntrack.stop()
             raise
-        fill = sockets.table_fill()
-        if wanted == "auto" and not self.section.enable and fill is not None and not fill[0]:
+        enabled = self.section.enable and not self.name
+        fill = self.network.table_fill()
+        if wanted == "auto" and not enabled and fill is not None and not fill[0]:
             self.conntrack.stop()
             raise NotTracking("the kernel tracks no connection")
 
@@ -109,10 +130,15 @@ class Sources:
         if tracking.source is not None:
             self.source, self.table, self.places = tracking.source, tracking.table, tracking.places
             if self.section.source != "sockets":
-                self._log.warn("[tracker] it sees TCP sockets of this host only: nothing forwarded, no UDP, no NAT")
+                self._log.warn(
+                    "[tracker] it sees TCP sockets of {where} only: nothing forwarded, no UDP, no NAT", where=self.where
+                )
             return
         tracking.qualities.traffic = False
-        if self.section.longterm or self.section.tcp_info:
-            starters = {name: partial(tracking.start, name) for name in ("sock_diag", "proc")}
-            if choose("sockets", starters).source == "none":
-                self._log.warn("[tracker] cannot see this host's sockets: no long-lived connections, no TCP_INFO")
+        if self.section.longterm or self.section.tcp_info or self.section.max_cgroups:
+            names = ("sock_diag",) if self.name else ("sock_diag", "proc")
+            if choose("sockets", {name: partial(tracking.start, name) for name in names}).source == "none":
+                self._log.warn(
+                    "[tracker] cannot see the sockets of {where}: no long-lived connections, no TCP_INFO",
+                    where=self.where,
+                )

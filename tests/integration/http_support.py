@@ -258,6 +258,8 @@ def post(body: bytes, target: str = "/", lines: str = "", method: str = "POST") 
 class HttpProxyTestCase(ProxyTestCase):
     """A proxy with one [http] listener in front of recording backends."""
 
+    forked = True
+
     def backend(self, talk: Talk | bytes = ECHO, port: int = 0) -> RecordingBackend:
         """Start a backend; of plain bytes, it serves these for ever."""
         backend = RecordingBackend(serving(talk) if isinstance(talk, bytes) else talk, port)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -299,6 +300,86 @@ def scene_query(source: str) -> dict[str, object]:
         finish(proxy)
 
 
+def scene_cgroups() -> dict[str, object]:
+    """A client in a control group of its own, in a hierarchy that is mounted for the purpose."""
+    root = Path(tempfile.mkdtemp(prefix="tracker-cgroup-"))
+    run("mount", "-t", "cgroup2", "none", str(root))
+    group = root / f"tracker-test-{os.getpid()}" / "client.service"
+    group.mkdir(parents=True)
+    proxy = tracker(f"source = sock_diag\nmax_cgroups = 5\ncgroup_root = {root}")
+    code = (
+        "import socket, sys, time\nopen(sys.argv[1], 'w').write('0')\n"
+        f"made = socket.create_connection(('{THERE}', 7000))\nmade.sendall(b'x' * 5000)\ntime.sleep(60)\n"
+    )
+    client = subprocess.Popen([sys.executable, "-c", code, str(group / "cgroup.procs")])
+    path = f"/{group.relative_to(root)}"
+    try:
+        wait_for(lambda: proxy.metric("tracker_cgroup_sent_bytes_total", cgroup=path) == 5000, "its traffic", 10)
+        listed = ask(proxy, "GET", "?state=open&port=7000")[1]["connections"]
+        assert isinstance(listed, list)
+        return {
+            "path": path,
+            "open": proxy.metric("tracker_cgroup_connections", cgroup=path),
+            "listed": [each["socket"]["cgroup"] for each in listed],
+        }
+    finally:
+        client.kill()
+        client.wait()
+        finish(proxy)
+        for each in (group, group.parent):
+            each.rmdir()
+        run("umount", str(root))
+        root.rmdir()
+
+
+def scene_namespaces(peer: subprocess.Popen[str]) -> dict[str, object]:
+    """Look into the peer's namespace by a name, lose it, and find another one under that name."""
+    folder = Path("/run/netns")
+    folder.mkdir(exist_ok=True)
+    name = f"tracker-test-{os.getpid()}"
+    path = folder / name
+    run("touch", str(path))
+    run("mount", "--bind", f"/proc/{peer.pid}/ns/net", str(path))
+    proxy = tracker(f"source = sock_diag\nnamespaces = {name}, tracker-test-none")
+    found: dict[str, object] = {}
+
+    def value(metric: str, **labels: str) -> float:
+        return proxy.metric(f"tracker_namespace_{metric}", namespace=name, **labels)
+
+    try:
+        kept = [connect(7000) for _ in range(3)]
+        wait_for(lambda: value("connections", state="open") == 3, "three connections in there", 8)
+        with connect(7002) as made:
+            made.send(b"x")
+            made.recv(1)
+        wait_for(lambda: value("closed_total", how="fin") >= 1, "the short one", 8)
+        host = f'conntrack_open_connections{{host="{name}/{HERE}"}}'
+        found["host"] = f"{host} 3.0" in proxy.get("/metrics")[1]
+        listed = ask(proxy, "GET", f"?namespace={name}&state=open")[1]["connections"]
+        assert isinstance(listed, list)
+        found["directions"] = [each["direction"] for each in listed]
+        found["ended"] = ask(proxy, "DELETE", f"/{listed[0]['id']}?namespace={name}")[1]["done"]
+        found["unknown"] = ask(proxy, "GET", "?namespace=nobody")[0]
+        opened = value("opened_total")
+        run("umount", str(path))
+        path.unlink()
+        wait_for(lambda: value("up") == 0, "it is gone", 8)
+        found["gone"] = [value("connections"), value("opened_total") == opened]
+        run("touch", str(path))
+        run("mount", "--bind", "/proc/self/ns/net", str(path))
+        wait_for(lambda: value("up") == 1, "another one", 8)
+        found["back"] = value("opened_total") >= opened
+        found["up"] = [value("up"), proxy.metric("tracker_namespace_up", namespace="tracker-test-none")]
+        found["log"] = proxy.log()
+        for each in kept:
+            each.close()
+        return found
+    finally:
+        subprocess.run(["umount", str(path)], check=False, capture_output=True)
+        path.unlink(missing_ok=True)
+        finish(proxy)
+
+
 def finish(proxy: Proxy) -> None:
     """Stop the appliance; it must end well."""
     try:
@@ -315,7 +396,13 @@ def main(scene: str) -> None:
         if scene in ("sock_diag", "proc"):
             found = scene_states(peer, scene)
         else:
-            scenes = {"short": scene_short, "rights": scene_rights, "query": lambda: scene_query("sock_diag")}
+            scenes = {
+                "short": scene_short,
+                "rights": scene_rights,
+                "cgroups": scene_cgroups,
+                "query": lambda: scene_query("sock_diag"),
+            }
+            scenes["namespaces"] = lambda: scene_namespaces(peer)
             scenes["tracked"] = lambda: scene_query("conntrack")
             found = scenes[scene]()
     print(json.dumps(found))

@@ -134,6 +134,17 @@ class BackendTests(FailureTestCase):
         line = self.logged(proxy)[0]
         self.assertEqual((line["status"], line["side"], line["cause"]), (504, "backend", "timeout"))
 
+    def test_silence_of_a_backend_that_was_asked_for_100(self) -> None:
+        """It is the backend that is late, not the client, who waits for its word before it sends the body: 504."""
+
+        def talk(connection: BackendConnection) -> None:
+            connection.read_head()
+            connection.wait_end()
+
+        self.front(self.backend(talk), keys="backend_timeout = 200ms\nclient_timeout = 10s\n")
+        client = self.client().send(get(method="POST", lines="Content-Length: 5\r\nExpect: 100-continue\r\n"))
+        self.assertEqual(client.read().status, 504)
+
     def test_silence_in_the_middle_of_a_response_ends_the_connection(self) -> None:
         """There is no status left to send."""
 
@@ -235,16 +246,24 @@ class ReuseTests(FailureTestCase):
         self.assertEqual([request.target for request in backend.requests], [b"/1"])
         self.assertEqual(sum(each.received.count(b"POST") for each in backend.connections), 1)
 
-    def test_an_idempotent_request_with_its_whole_body_is_sent_again_whole(self) -> None:
-        """PUT, the body not split."""
-        backend = self.dying()
-        self.front(backend)
-        client = self.client()
-        client.ask(get("/1"))
-        got = client.ask(post(b"body", "/2", method="PUT"))
-        if got.status != 502:  # a proxy may refrain
-            self.assertEqual(got.body, b"PUT /2 body")
-            self.assertEqual(backend.requests[-1].body, b"body")
+    def test_an_idempotent_request_with_a_body_is_sent_again_whole_or_not_at_all(self) -> None:
+        """
+        PUT, its body larger than one read or not.
+
+        A second attempt without the bytes that the first consumed would leave the backend waiting for them, and it
+        would take the next request on that connection for them.
+        """
+        for size in (4, 66_000, 120_000, 1_000_000):
+            backend = self.dying()
+            self.front(backend, keys="backend_timeout = 1s\n")
+            client = self.client()
+            client.ask(get("/1"))
+            got = client.ask(post(b"x" * size, "/2", method="PUT"))
+            if got.status != 502:
+                self.assertEqual((got.status, got.body), (200, b"PUT /2 " + b"x" * size), size)
+                self.assertEqual(len(backend.requests[-1].body), size)
+            self.assertEqual(self.ask(get("/3")).body, b"GET /3 ")
+            self.assertEqual(backend.requests[-1].target, b"/3")
 
     def test_a_post_finds_out_before_when_the_connection_is_dead_already(self) -> None:
         """The backend closed while idle: a fresh connection is taken, nothing is lost."""

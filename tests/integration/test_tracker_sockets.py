@@ -22,7 +22,7 @@ def scene(name: str) -> Any:
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid():
         raise SkipTest(f"needs root and {', '.join(missing) or 'nothing else'}")
-    command = ["unshare", "--net", sys.executable, "-m", "tests.integration.sockets_in_namespace", name]
+    command = ["unshare", "--net", "--mount", sys.executable, "-m", "tests.integration.sockets_in_namespace", name]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)
     if done.returncode:
@@ -87,3 +87,17 @@ class SocketTrackerTests(SynchronousTestCase):
     def test_a_tracked_connection_is_ended_by_its_tuple(self) -> None:
         """The kernel forgets that entry and no other, and the socket goes with it."""
         self.check_query(scene("tracked"), "entry deleted, socket destroyed")
+
+    def test_other_namespaces_are_read_and_may_vanish(self) -> None:
+        """Their hosts behind their name; a vanished one is a gauge and a line in the log, and may come back."""
+        found = scene("namespaces")
+        self.assertTrue(found["host"])
+        self.assertEqual((found["directions"], found["ended"]), (["in"] * 3, "socket destroyed"))
+        self.assertEqual((found["unknown"], found["gone"], found["back"], found["up"]), (404, [0, True], True, [1, 0]))
+        self.assertIn("has vanished", found["log"])
+        self.assertIn("there is no namespace tracker-test-none", found["log"])
+
+    def test_traffic_is_told_by_control_group(self) -> None:
+        """Under the path of the group's directory, in the metrics and in the list."""
+        found = scene("cgroups")
+        self.assertEqual((found["open"], found["listed"]), (1, [found["path"]]))

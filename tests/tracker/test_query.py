@@ -20,7 +20,7 @@ from netappliance.tracker.query import (
     tracked_id,
     tracked_row,
 )
-from netappliance.tracker.socket_table import SocketEntry
+from netappliance.tracker.socket_entry import SocketEntry
 from tests.tracker import support
 from tests.tracker.support import LOCAL, REMOTE, raw_tuple, table_of
 from tests.tracker.test_socket_table import incoming, record

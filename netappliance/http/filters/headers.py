@@ -90,23 +90,27 @@ class HeadersSection:
 class _Side:
     """What is done to one side: names taken out in one pass, then lines appended."""
 
-    __slots__ = ("constant", "expanded", "names")
+    __slots__ = ("_constant", "_expanded", "_marks", "_names")
 
     def __init__(self, chosen: list[Edit]) -> None:
-        self.names = frozenset(edit.name.lower() for edit in chosen if edit.action != "add")
+        self._names = frozenset(edit.name.lower() for edit in chosen if edit.action != "add")
+        self._marks = tuple(b"\n%b:" % name for name in self._names)
         written = [(edit.name, edit.value) for edit in chosen if edit.value is not None]
-        self.expanded = tuple((name, value) for name, value in written if value.constant is None)
-        self.constant = [fields.line(name, value.constant) for name, value in written if value.constant is not None]
+        self._expanded = tuple((name + b": ", value) for name, value in written if value.constant is None)
+        self._constant = [fields.line(name, value.constant) for name, value in written if value.constant is not None]
 
     def apply(self, lines: list[bytes], exchange: Exchange) -> None:
-        names = self.names
-        # values first: they may look at nothing that the deletion takes away, but they may fail
-        made = [
-            fields.line(name, value.expand(exchange, exchange.captures).strip(b" \t")) for name, value in self.expanded
-        ]
-        if names:
+        # values first: they may fail, and nothing may be half edited
+        made = []
+        for prefix, template in self._expanded:
+            value = template.expand(exchange, exchange.captures).strip(b" \t")
+            if not fields.is_value(value):
+                raise ValueError(f"a field value without control characters, not {value!r}")
+            made.append(prefix + value)
+        if self._marks and fields.has_any(lines, self._marks):
+            names = self._names
             lines[:] = [line for line in lines if line.partition(b":")[0].lower() not in names]
-        lines += self.constant
+        lines += self._constant
         lines += made
 
 

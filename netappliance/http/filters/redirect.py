@@ -9,6 +9,7 @@ from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.patterns import MAX_REGEX_PATH
 from netappliance.http.routing.redirect import moved
 from netappliance.http.routing.template import Template, template
 
@@ -43,8 +44,16 @@ class RedirectSection:
     )
     status: str = option(STATUSES, "302", unit="status", doc="301, 302, 303, 307 or 308.")
     pattern: re.Pattern[bytes] | None = option(  # noqa: RUF009 - a field
-        pattern, unit="regex", doc="Only for paths that it matches from beginning to end; empty = every path."
+        pattern,
+        unit="regex",
+        doc="Only for paths that it matches from beginning to end; one of more than 2048 bytes is answered 414. "
+        "Empty = every path.",
     )
+
+
+def too_long() -> Answer:
+    """Refuse a path that no regular expression is given to, for the time that it might take."""
+    return Answer(414, f"The path is longer than {MAX_REGEX_PATH} bytes.")
 
 
 class Redirect(RequestFilter):
@@ -59,7 +68,10 @@ class Redirect(RequestFilter):
         """Redirect, where the path matches."""
         captures = exchange.captures
         if self._pattern is not None:
-            match = self._pattern.fullmatch(exchange.request.path)
+            path = exchange.request.path
+            if len(path) > MAX_REGEX_PATH:
+                return too_long()
+            match = self._pattern.fullmatch(path)
             if match is None:
                 return None
             captures = match.groups(b"")

@@ -9,8 +9,9 @@ from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.http.expansion import HELP, Expansion
 from netappliance.http.filters.base import RequestFilter, Resources
-from netappliance.http.filters.redirect import pattern
+from netappliance.http.filters.redirect import pattern, too_long
 from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.patterns import MAX_REGEX_PATH
 
 #: what a backend may be asked for: no white space, no control characters, no fragment
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*")
@@ -37,7 +38,7 @@ class RewriteSection:
         pattern,
         unit="regex",
         doc="Only for paths that it matches from beginning to end; its groups are then $1 and so on, not the route's. "
-        "Empty = every path.",
+        "One of more than 2048 bytes is answered 414. Empty = every path.",
         example="/api/v1/(.*)",
     )
     strip_prefix: str = option(
@@ -74,7 +75,10 @@ class Rewrite(RequestFilter):
             return None
         captures = exchange.captures
         if self._pattern is not None:
-            match = self._pattern.fullmatch(request.path)
+            path = request.path
+            if len(path) > MAX_REGEX_PATH:
+                return too_long()
+            match = self._pattern.fullmatch(path)
             if match is None:
                 return None
             captures = match.groups(b"")

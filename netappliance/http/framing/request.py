@@ -13,7 +13,7 @@ ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 #: index: number of line ends; what is left of a well-formed head without the allowed octets
 LINE_ENDS = [b"\r\n" * count for count in range(1025)]
 _LONGEST_METHOD = 64
-_HOST, _CONNECTION = names.HOST, names.CONNECTION
+_HOST, _CONNECTION, _DROP, _MALFORMED = names.HOST, names.CONNECTION, names.DROP, names.MALFORMED
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
 _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
@@ -68,16 +68,24 @@ class RequestFraming:
         """
         if data.startswith(b"\r\n", start):
             start += 2  # one empty line before a request is forgiven (RFC 9112 section 2.2)
+        if start == 0 and data[-4:] == b"\r\n\r\n" and len(data) <= self.max_head:
+            # most likely one request without a body; with an empty line further up it would have a field without name
+            judged = self._judge(data, 0, len(data) - 4)
+            if isinstance(judged[0], Request):
+                return judged
         end = data.find(b"\r\n\r\n", start, start + self.max_head)
         if end < 0:
             refusal = self._judge_part(data[start : start + self.max_head])
             return None if refusal is None else (refusal, start)
+        return self._judge(data, start, end)
+
+    def _judge(self, data: bytes, start: int, end: int) -> tuple[Request | Refusal, int]:
         head = data[start:end]
         lines = head.split(b"\r\n")
         count = len(lines) - 1
         if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
-            return _first_problem(data[start : end + 2]) or TOO_MANY_FIELDS, start
-        parts = lines[0].split(b" ")
+            return _first_problem(data[start : end + 4]) or TOO_MANY_FIELDS, start
+        parts = lines.pop(0).split(b" ")
         if len(parts) != 3:
             return BAD_REQUEST_LINE, start
         method, target, version = parts
@@ -86,37 +94,33 @@ class RequestFraming:
             return BAD_REQUEST_LINE, start
         if len(target) > self.max_target:
             return TARGET_TOO_LONG, start
-        request = Request(method, target, minor, [])
-        refusal = self._judge_fields(request, lines)
-        return refusal or request, end + 4
+        request = Request(method, target, minor, lines)
+        return self._judge_fields(request, lines) or request, end + 4
 
     def _judge_fields(self, request: Request, lines: list[bytes]) -> Refusal | None:
         table = self._names
-        keep = request.lines.append
-        special: list[tuple[int, bytes, bytes]] = []
-        host: bytes | None = None
-        for index in range(1, len(lines)):
-            line = lines[index]
+        marked: list[tuple[bytes, bytes, bytes]] | None = None
+        for line in lines:
             name, colon, value = line.partition(b":")
-            code = table[name]
-            if not code:
-                if not colon:
+            if table[name] or not colon:
+                if not colon or table[name] == _MALFORMED:
                     return BAD_FIELD
-                keep(line)
-            elif code == _HOST:
+                if marked is None:
+                    marked = [(line, name, value)]
+                else:
+                    marked.append((line, name, value))
+        host: bytes | None = None
+        special: list[tuple[int, bytes, bytes]] | None = None
+        for line, name, value in marked or ():
+            lines.remove(line)
+            code = table[name]
+            if code == _HOST:
                 if host is not None:
                     return SEVERAL_HOSTS
                 host = value.strip(b" \t")
-            elif code == _CONNECTION and value == b" keep-alive" and request.minor:
-                continue
-            elif code == names.MALFORMED or not colon:
-                return BAD_FIELD
-            elif code != names.DROP:
-                special.append((code, name, value.strip(b" \t")))
-        refusal = self._place(request, host)
-        if refusal is None and special:
-            refusal = self._judge_special(request, special)
-        return refusal
+            elif code != _DROP and (code != _CONNECTION or value != b" keep-alive" or not request.minor):
+                special = [*(special or ()), (code, name, value.strip(b" \t"))]
+        return self._place(request, host) or (self._judge_special(request, special) if special else None)
 
     def _place(self, request: Request, host: bytes | None) -> Refusal | None:
         """Bring target and Host together (RFC 9112 section 3.2)."""

@@ -14,6 +14,9 @@ _BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
 _STATUS_START = b"HTTP/1."
 _STATUS_LINES = 1024
 
+_LENGTH, _CODING, _CONNECTION, _UPGRADE = names.LENGTH, names.CODING, names.CONNECTION, names.UPGRADE
+_MALFORMED = names.MALFORMED
+
 BAD_OCTET = Refusal(502, "invalid octet or line end")
 BAD_STATUS_LINE = Refusal(502, "malformed status line")
 BAD_FIELD = Refusal(502, "malformed field line")
@@ -52,10 +55,11 @@ class ResponseFraming:
         count = len(lines) - 1
         if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
             return _first_problem(data[start : end + 2]) or HEAD_TOO_LARGE, start
-        known = self._status_lines.get(lines[0]) or self._status(lines[0])
+        first = lines.pop(0)
+        known = self._status_lines.get(first) or self._status(first)
         if known is None:
             return BAD_STATUS_LINE, start
-        response = Response(known[1], known[2], known[0], [])
+        response = Response(known[1], known[2], known[0], lines)
         refusal = self._judge_fields(response, lines, method)
         return refusal or response, end + 4
 
@@ -70,31 +74,30 @@ class ResponseFraming:
 
     def _judge_fields(self, response: Response, lines: list[bytes], method: bytes) -> Refusal | None:
         table = self._names
-        keep = response.lines.append
+        marked: list[tuple[bytes, bytes, bytes]] | None = None
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            if table[name] or not colon:
+                if not colon or table[name] == _MALFORMED:
+                    return BAD_FIELD
+                if marked is None:
+                    marked = [(line, name, value)]
+                else:
+                    marked.append((line, name, value))
         lengths: list[bytes] | None = None
         codings: list[bytes] | None = None
         connection = upgrade = b""
-        for index in range(1, len(lines)):
-            line = lines[index]
-            name, colon, value = line.partition(b":")
+        for line, name, value in marked or ():
+            lines.remove(line)
             code = table[name]
-            if not code:
-                if not colon:
-                    return BAD_FIELD
-                keep(line)
-            elif code == names.CONNECTION and value == b" keep-alive" and response.minor:
-                continue
-            elif code == names.MALFORMED or not colon:
-                return BAD_FIELD
-            elif code == names.LENGTH:
-                value = value.strip(b" \t")
-                lengths = [value] if lengths is None else [*lengths, value]
-            elif code == names.CODING:
-                value = value.strip(b" \t")
-                codings = [value] if codings is None else [*codings, value]
-            elif code == names.CONNECTION:
-                connection = connection + b"," + value if connection else value
-            elif code == names.UPGRADE:
+            if code == _LENGTH:
+                lengths = [*(lengths or ()), value.strip(b" \t")]
+            elif code == _CODING:
+                codings = [*(codings or ()), value.strip(b" \t")]
+            elif code == _CONNECTION:
+                if value != b" keep-alive" or not response.minor:
+                    connection = connection + b"," + value if connection else value
+            elif code == _UPGRADE:
                 upgrade = value.strip(b" \t")
         if connection:
             refusal = _judge_connection(response, connection, upgrade)
@@ -125,7 +128,11 @@ def _judge_length(
 ) -> Refusal | None:
     """Decide where the body ends (RFC 9112 section 6.3)."""
     status = response.status
-    length = body_length.body_length(lengths, codings, response.minor)
+    length: int | Refusal
+    if codings is None and lengths is not None and len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 19:
+        length = int(lengths[0])
+    else:
+        length = body_length.body_length(lengths, codings, response.minor)
     if isinstance(length, Refusal):
         return BAD_LENGTH
     if lengths is not None:

@@ -28,7 +28,7 @@ class RouteKind:
     schema = RouteSection
 
     def check(self, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
-        """Listeners, cluster, and an answer where there is no cluster; twins are looked for once for all routes."""
+        """Listeners, cluster, and an answer where there is no cluster; twins and edits once for all routes."""
         title = f"route {section.name}"
         yield from _check_listeners(title, section, configuration)
         if section.cluster:
@@ -37,6 +37,7 @@ class RouteKind:
         yield from _check_filters(title, section, configuration)
         if section is next(route for (kind, _), route in configuration.parsed.items() if kind == "route"):
             yield from _check_twins(configuration)
+            yield from _check_edits(configuration)
 
 
 def _listeners(configuration: Configuration) -> list[str]:
@@ -91,19 +92,28 @@ def _check_filters(title: str, section: RouteSection, configuration: Configurati
             known = [each.name for each in configuration.sections("filter")] + filter_names()
             near = suggestion(name, known) if name not in known else ""
             yield ConfigProblem(title, "filters", f"{name} is no filter that can be used{near}", None, str(error))
-    for listener in _served(section, configuration):
-        ours = written_names(listener.identity_headers, listener.session_header)
-        for name in section.filters:
-            # a backend that is told something twice believes either
-            for edit in getattr(configuration.get("filter", name), "edits", ()):
-                if edit.side != "response" and edit.name.lower() in ours:
-                    why = f"{name} edits {edit.name.decode()}, which [http {listener.name}] writes itself"
-                    yield ConfigProblem(title, "filters", why, None, "identity_headers there without it")
 
 
-def _served(section: RouteSection, configuration: Configuration) -> Iterator[Any]:
-    for kind in ("http", "https"):
-        yield from (listener for listener in configuration.sections(kind) if section.serves(listener.name))
+def _check_edits(configuration: Configuration) -> Iterator[ConfigProblem]:
+    """Filters may not edit what the listener writes: a backend that is told something twice believes either."""
+    listeners = [
+        (kind, listener, written_names(listener.identity_headers, listener.session_header))
+        for kind in ("http", "https")
+        for listener in configuration.sections(kind)
+    ]
+    for section in configuration.sections("route"):
+        edits = [(name, edit) for name in section.filters for edit in _request_edits(name, configuration)]
+        for kind, listener, ours in listeners if edits else ():
+            for name, edit in edits:
+                if edit.name.lower() in ours and section.serves(listener.name):
+                    why = f"{name} edits {edit.name.decode()}, which [{kind} {listener.name}] writes itself"
+                    expected = "identity_headers there without it"
+                    yield ConfigProblem(f"route {section.name}", "filters", why, None, expected)
+
+
+def _request_edits(name: str, configuration: Configuration) -> list[Any]:
+    edits = getattr(configuration.get("filter", name), "edits", ())
+    return [edit for edit in edits if edit.side != "response"]
 
 
 def _check_twins(configuration: Configuration) -> Iterable[ConfigProblem]:

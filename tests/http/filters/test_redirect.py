@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.patterns import MAX_REGEX_PATH
 from tests.http.filters.support import build, exchange
 
 #: what framing lets through as a target in origin form
@@ -73,6 +74,18 @@ class RedirectTests(SynchronousTestCase):
             answer = build(f"kind = redirect\nto = {to}").request(exchange(target))
             self.assertRegex(location(answer) + b"|", re.compile(start))
             self.assertRegex(location(answer), rb"\A[\x21-\x7e]+\Z")
+
+
+class PatternTests(SynchronousTestCase):
+    """``pattern`` of both."""
+
+    def test_no_regular_expression_sees_a_long_path(self) -> None:
+        """One that backtracks would hold up everybody; passing it on unseen would be a way around the filter."""
+        slow = "pattern = /(a*)*b"
+        for options in (f"kind = redirect\nto = /x\n{slow}", f"kind = rewrite\npath = /x\n{slow}"):
+            made = build(options)
+            self.assertEqual(made.request(exchange(b"/" + b"a" * MAX_REGEX_PATH)).status, 414)
+            self.assertIsNone(made.request(exchange(b"/?" + b"a" * MAX_REGEX_PATH)))
 
 
 class RewriteTests(SynchronousTestCase):
