@@ -14,6 +14,7 @@ from netappliance.tracker.ctnetlink import TCP, Ends
 from netappliance.tracker.inet_diag import (
     CLOSE,
     ESTABLISHED,
+    FIN_WAIT2,
     LISTEN,
     NO_RTT,
     SYN_RECV,
@@ -103,7 +104,7 @@ class SocketTable:
             known = None
         if known is None:
             known = self.entries[key] = self._make(found, now)
-        if not known.counted and found.state not in (SYN_RECV, TIME_WAIT):
+        if not known.counted and self._is_whole(found):
             self._count_opened(known)
         known.generation = self._generation
         known.misses = 0
@@ -220,6 +221,16 @@ class SocketTable:
         """Take the record of a listening socket."""
         known = self._listening if self.dumping else self.listening
         known[found.source_port] = known.get(found.source_port, 0) | _versions(found)
+
+    def _is_whole(self, found: Socket) -> bool:
+        """
+        Return False for what the kernel keeps before and after a socket's life.
+
+        Those come without TCP_INFO, and the shadow of a closed socket (TIME_WAIT, FIN_WAIT2) has a cookie of its own.
+        """
+        if self.notices:
+            return found.info is not None
+        return bool(found.inode) or found.state not in (SYN_RECV, TIME_WAIT, FIN_WAIT2)
 
     def _listens(self, port: int) -> bool:
         return port in self.listening or port in self._listening

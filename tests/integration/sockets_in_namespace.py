@@ -11,13 +11,14 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -214,6 +215,36 @@ def scene_short(count: int = 20000) -> dict[str, object]:
         finish(proxy)
 
 
+def scene_overflow(count: int = 3000) -> dict[str, object]:
+    """More notices than the buffer holds, while the appliance is stopped; then all is right again."""
+    proxy = tracker("source = sock_diag\nreceive_buffer = 64KiB")
+    try:
+        kept = [connect(7000) for _ in range(5)]
+        wait_for(lambda: by_host(proxy).get(f"open {THERE}:7000") == 5, "five connections", 5)
+        proxy.process.send_signal(signal.SIGSTOP)
+        for _ in range(count):
+            with connect(7002) as made:
+                made.send(b"x")
+                made.recv(1)
+        kept.pop().close()
+        proxy.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: by_host(proxy) == by_ss(), "the gauges are right again", 10)
+
+        def living() -> int:
+            found = totals(proxy)
+            return found.pop("opened") - sum(found.values())
+
+        wait_for(lambda: living() == 4, "the counters are right again", 10)
+        lost = proxy.metric("tracker_socket_notices_lost_total")
+        found = {"seen": by_host(proxy), "ss": by_ss(), "totals": totals(proxy), "lost": lost, "count": count}
+        for each in kept:
+            each.close()
+        return found
+    finally:
+        proxy.process.send_signal(signal.SIGCONT)
+        finish(proxy)
+
+
 def scene_rights() -> dict[str, object]:
     """Without any capability the tracker starts, says what it lacks, and serves what it can."""
     proxy = tracker("", ("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
@@ -391,20 +422,19 @@ def finish(proxy: Proxy) -> None:
 
 def main(scene: str) -> None:
     """Run one scene."""
-    found: dict[str, object]
     with peer_namespace() as peer:
-        if scene in ("sock_diag", "proc"):
-            found = scene_states(peer, scene)
-        else:
-            scenes = {
-                "short": scene_short,
-                "rights": scene_rights,
-                "cgroups": scene_cgroups,
-                "query": lambda: scene_query("sock_diag"),
-            }
-            scenes["namespaces"] = lambda: scene_namespaces(peer)
-            scenes["tracked"] = lambda: scene_query("conntrack")
-            found = scenes[scene]()
+        scenes: dict[str, Callable[[], dict[str, object]]] = {
+            "sock_diag": lambda: scene_states(peer, "sock_diag"),
+            "proc": lambda: scene_states(peer, "proc"),
+            "short": scene_short,
+            "overflow": scene_overflow,
+            "rights": scene_rights,
+            "cgroups": scene_cgroups,
+            "namespaces": lambda: scene_namespaces(peer),
+            "query": lambda: scene_query("sock_diag"),
+            "tracked": lambda: scene_query("conntrack"),
+        }
+        found = scenes[scene]()
     print(json.dumps(found))
 
 

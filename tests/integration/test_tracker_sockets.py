@@ -101,3 +101,12 @@ class SocketTrackerTests(SynchronousTestCase):
         """Under the path of the group's directory, in the metrics and in the list."""
         found = scene("cgroups")
         self.assertEqual((found["open"], found["listed"]), (1, [found["path"]]))
+
+    def test_lost_notices_are_counted_exactly_and_the_gauges_recover(self) -> None:
+        """What was told and what was lost add up; then opened less ended is what lives, and ss has the same."""
+        found = scene("overflow")
+        self.assertGreater(found["lost"], 1000)
+        # two more for each scrape, whose sockets are sockets too
+        told = found["totals"]["fin"] + found["lost"]
+        self.assertTrue(found["count"] <= told <= found["count"] + 20, str(found))
+        self.assertEqual(found["seen"], found["ss"])

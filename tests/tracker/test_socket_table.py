@@ -15,6 +15,7 @@ from netappliance.tracker.inet_diag import (
     DESTROYED,
     ESTABLISHED,
     FIN_WAIT1,
+    FIN_WAIT2,
     LISTEN,
     NO_RTT,
     SYN_RECV,
@@ -135,10 +136,11 @@ class LifeTests(TableTestCase):
         self.assertEqual(self.dump(3, record(cookie=8), lost=True), 1)
         self.assertEqual((self.gauges(), self.ends(), self.table.unobserved), ([0, 1, 0, 0], {"unobserved": 1}, 1))
 
-    def test_time_wait_ends_silently(self) -> None:
-        """It is a shadow of a connection that has been counted."""
+    def test_shadows_of_sockets_come_and_go_silently(self) -> None:
+        """TIME_WAIT, and FIN_WAIT2 without its socket, belong to connections that have been counted."""
         self.dump(1)
-        self.dump(2, record(TIME_WAIT, info=None))
+        self.dump(2, record(TIME_WAIT, 8, info=None), record(FIN_WAIT2, 9, info=None))
+        self.assertEqual(self.gauges(), [0, 0, 2, 0])
         self.dump(3)
         self.assertEqual((self.table.opened, self.ends(), self.gauges()), (0, {}, [0, 0, 0, 0]))
 
