@@ -25,6 +25,8 @@ WRITABLE = select.EPOLLOUT
 ERROR = select.EPOLLERR
 HANGUP = select.EPOLLHUP
 PEER_FIN = select.EPOLLRDHUP
+#: the edge of a stream that has bytes and takes some: by far the most frequent one
+READY = READABLE | WRITABLE
 #: anything that a read tells more about
 READ_SIDE = READABLE | ERROR | HANGUP | PEER_FIN
 #: the end of the stream is behind the bytes that are there: a short read is no proof that all was read

@@ -6,7 +6,7 @@ import socket
 from socket import SocketType
 from typing import TYPE_CHECKING
 
-from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, PEER_FIN, READ_SIDE, WRITABLE
+from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, PEER_FIN, READ_SIDE, READY, WRITABLE
 from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
 from netappliance.dataplane.sockets import pending_error, reset_on_close
 from netappliance.http.forwarding import Forwarding
@@ -109,24 +109,28 @@ class ClientConnection(Session):
 
     def on_ready(self, mask: int) -> None:
         """Edges of the client's socket."""
-        if mask & ENDING:
-            self.ending = True
-            if mask & ERROR:
-                self.lost(pending_error(self.sock))
+        if mask != READY:
+            if mask & ENDING:
+                self.ending = True
+                if mask & ERROR:
+                    self.lost(pending_error(self.sock))
+                    return
+            if mask & WRITABLE and self.out is not None:
+                self._flush()
+            if not mask & READ_SIDE:
                 return
-        if mask & WRITABLE and self.out is not None:
+        elif self.out is not None:
             self._flush()
-        if mask & READ_SIDE:
-            self.readable = True
-            state = self.state
-            if state == "exchange":
-                self.forwarding.client_readable(gone=bool(mask & (HANGUP | PEER_FIN)))
-            elif state == "linger":
-                self._discard()
-            elif state == "proxy":
-                self._read_proxy_header()
-            elif state != "closed":
-                self.process()
+        self.readable = True
+        state = self.state
+        if state == "idle" or state == "head":
+            self.process()
+        elif state == "exchange":
+            self.forwarding.client_readable(gone=bool(mask & (HANGUP | PEER_FIN)))
+        elif state == "linger":
+            self._discard()
+        elif state == "proxy":
+            self._read_proxy_header()
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -154,9 +158,6 @@ class ClientConnection(Session):
         parse = self.service.framing.parse
         for _ in range(BUDGET):
             data = self.inbuf
-            if data[:2] == b"\r\n" and self.state == "idle":
-                # an empty line before a request, as after the body of an old client's POST (RFC 9112 section 2.2)
-                data = self.inbuf = data[2:]
             parsed = parse(data) if data else None
             if parsed is None:
                 if not self._read_more(data):

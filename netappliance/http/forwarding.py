@@ -355,7 +355,7 @@ class Forwarding:
             body is None and request is not None and request.length != 0
         )
         keep_alive = request is not None and request.keep_alive and not answer.close and not incomplete
-        self.keep_alive = keep_alive = keep_alive and not service.draining
+        self.keep_alive = keep_alive = keep_alive and not service.appliance.draining
         route, identity = self.route, client.identity
         if route is not None and route.chain is not None and route.chain.has_response and identity is not None:
             answer = route.chain.answered(self.exchange or self.make_exchange(identity), answer)

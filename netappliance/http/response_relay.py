@@ -22,9 +22,7 @@ MAX_INTERIM = 16
 
 def read(forwarding: Forwarding, upstream: Upstream) -> None:
     """Read until the final head is there, or there is no more."""
-    request = forwarding.request
-    if request is None:
-        return
+    client = forwarding.client
     while forwarding.upstream is upstream and forwarding.response is None:
         try:
             count = upstream.recv_into(BUFFER, FIRST_READ)
@@ -37,7 +35,9 @@ def read(forwarding: Forwarding, upstream: Upstream) -> None:
         if not count:
             forwarding.upstream_ended()
             return
-        forwarding.received(count)
+        client.rx_bytes += count
+        client.last_active = client.poller.now
+        forwarding.rx_bytes += count
         data = forwarding.hold + bytes(VIEW[:count]) if forwarding.hold else bytes(VIEW[:count])
         forwarding.hold = b""
         upstream.readable = more = count == FIRST_READ or upstream.ending
@@ -98,7 +98,7 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
     forwarding.keep_alive = keep_alive = (
         request.keep_alive
         and (bool(request.minor) or not unknown)
-        and not service.draining
+        and not service.appliance.draining
         and not (limit and client.requests >= limit)
     )
     head = head_writer.response_head(response, request.minor, keep_alive=keep_alive)

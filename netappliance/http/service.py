@@ -104,7 +104,7 @@ class HttpService(Service):
         self.table.declare("websocket", section.name, "")
         for name in self.targets:
             self.table.declare("http", section.name, name)
-        self._appliance = appliance
+        self.appliance = appliance
         self._id_prefix = secrets.token_hex(8).encode()
         self._request_ids = 0
         self._log_line = request_line(appliance.access_log)
@@ -128,11 +128,6 @@ class HttpService(Service):
             ClientConnection(self, sock, client, self.listeners[index].address).start()
 
         return start
-
-    @property
-    def draining(self) -> bool:
-        """The process ends: responses say that the connection closes."""
-        return self._appliance.draining
 
     def next_request_id(self) -> bytes:
         """Return an id of 32 hexadecimal digits, unlike any other of this process and, in all likelihood, of others."""

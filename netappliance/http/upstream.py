@@ -9,7 +9,7 @@ from socket import MSG_PEEK, SocketType
 from typing import TYPE_CHECKING, Protocol
 
 from netappliance.clusters.backend import Backend
-from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, WRITABLE, Poller
+from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, READY, WRITABLE, Poller
 from netappliance.dataplane.sockets import pending_error
 
 if TYPE_CHECKING:
@@ -94,21 +94,26 @@ class Upstream:
             if mask & READ_SIDE:
                 self.pool.discard(self)
             return
+        usual = mask == READY and not self.connecting and self.out is None
+        if not usual and not self._other_edges(user, mask):
+            return
+        self.readable = True
+        user.upstream_readable()
+
+    def _other_edges(self, user: UpstreamUser, mask: int) -> bool:
+        """See to what is not just something to read; True when there is that too."""
         if mask & ENDING:
             self.ending = True
             if mask & ERROR or (self.connecting and mask & HANGUP):
                 user.upstream_failed(pending_error(self.sock))
-                return
+                return False
         if mask & WRITABLE:
             if self.connecting:
                 self.connecting = False
                 user.upstream_connected()
             elif self.out is not None:
                 self.flush()
-        if mask & READ_SIDE:
-            self.readable = True
-            if self.user is user:
-                user.upstream_readable()
+        return bool(mask & READ_SIDE) and self.user is user
 
     def write(self, data: bytes | memoryview) -> None:
         """Send, or keep what the kernel does not take; a failure is told to the user."""

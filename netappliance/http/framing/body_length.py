@@ -21,6 +21,8 @@ def content_length(values: list[bytes]) -> int | Refusal:
 
     :param values: stripped, at least one.
     """
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _DIGITS:
+        return int(values[0])
     found = -1
     for value in values:
         for item in value.split(b",") if b"," in value else (value,):

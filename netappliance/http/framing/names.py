@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 
-#: what becomes of a field line; PASS must be 0
-PASS, DROP, HOST, LENGTH, CODING, CONNECTION, UPGRADE, EXPECT, IDENTITY, MALFORMED = range(10)
+#: what becomes of a field line that does not just pass
+DROP, HOST, LENGTH, CODING, CONNECTION, UPGRADE, EXPECT, IDENTITY, MALFORMED = range(9)
+#: the interpreter has one object for each single octet, so that identity does for equality where it says yes
+_COLON = b":"
 
 _HOP_BY_HOP = {
     b"keep-alive": DROP,
@@ -28,7 +30,7 @@ _IDENTITY = (b"forwarded", b"x-real-ip", b"x-request-id")
 PROTECTED = frozenset((b"host", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"cookie"))
 
 
-class FieldNames(dict[bytes, int]):
+class FieldNames:
     """
     Name as sent -> what becomes of the line; judges a name when it is first seen and remembers up to ``LIMIT``.
 
@@ -39,18 +41,41 @@ class FieldNames(dict[bytes, int]):
     LIMIT = 2048
 
     def __init__(self, special: dict[bytes, int]) -> None:
-        super().__init__()
         self._special = special
+        self._known: dict[bytes, int | None] = {}
 
-    def __missing__(self, name: bytes) -> int:
+    def special(self, lines: list[bytes]) -> list[tuple[int, bytes, bytes]] | None:
+        """
+        Judge field lines and take those out, in place, that do not just pass.
+
+        :return: (code, line, value with white space around it) of each of these in order; None when a line is no field.
+        """
+        known = self._known
+        found = []
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            try:
+                code = known[name]
+            except KeyError:
+                code = self._learn(name)
+            if code is not None or colon is not _COLON:
+                if code == MALFORMED or not colon:
+                    return None
+                if code is not None:
+                    found.append((code, line, value))
+        for _, line, _ in found:
+            lines.remove(line)
+        return found
+
+    def _learn(self, name: bytes) -> int | None:
         code = self._judge(name)
-        if code is not MALFORMED:
-            if len(self) >= self.LIMIT:
-                self.clear()
-            self[name] = code
+        if code != MALFORMED:
+            if len(self._known) >= self.LIMIT:
+                self._known.clear()
+            self._known[name] = code
         return code
 
-    def _judge(self, name: bytes) -> int:
+    def _judge(self, name: bytes) -> int | None:
         if not _TOKEN.fullmatch(name):
             return MALFORMED
         lowered = name.lower()
@@ -61,7 +86,7 @@ class FieldNames(dict[bytes, int]):
                 return DROP
         if code is None and IDENTITY in self._special.values() and lowered.startswith(b"x-forwarded-"):
             return IDENTITY
-        return PASS if code is None else code
+        return code
 
 
 def request_names(identity: Iterable[bytes] = ()) -> FieldNames:
@@ -72,6 +97,14 @@ def request_names(identity: Iterable[bytes] = ()) -> FieldNames:
 def response_names() -> FieldNames:
     """Return the table for responses."""
     return FieldNames(dict(_HOP_BY_HOP))
+
+
+#: every octet that may be in a head besides CR and LF: visible ASCII, space, tab, obs-text
+ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+#: index: number of line ends; what is left of a well-formed head without the allowed octets
+LINE_ENDS = [b"\r\n" * count for count in range(1025)]
+#: field lines that a head may have at most
+MAX_FIELDS = len(LINE_ENDS) - 1
 
 
 def is_token(text: bytes) -> bool:

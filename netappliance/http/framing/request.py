@@ -8,12 +8,9 @@ from netappliance.http.framing import body_length, names
 from netappliance.http.framing.authority import Authorities
 from netappliance.http.message import Refusal, Request
 
-#: every octet that may be in a head besides CR and LF: visible ASCII, space, tab, obs-text
-ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-#: index: number of line ends; what is left of a well-formed head without the allowed octets
-LINE_ENDS = [b"\r\n" * count for count in range(1025)]
 _LONGEST_METHOD = 64
-_HOST, _CONNECTION, _DROP, _MALFORMED = names.HOST, names.CONNECTION, names.DROP, names.MALFORMED
+_ALLOWED, _LINE_ENDS = names.ALLOWED, names.LINE_ENDS
+_HOST, _CONNECTION, _DROP = names.HOST, names.CONNECTION, names.DROP
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
 _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
@@ -54,7 +51,7 @@ class RequestFraming:
     ) -> None:
         self.max_head = max_head
         self.max_target = max_target
-        self.max_fields = min(max_fields, 1023)
+        self.max_fields = min(max_fields, names.MAX_FIELDS)
         self.upgrades = upgrades
         self._names = names.request_names(identity)
         self._authorities = Authorities()
@@ -83,12 +80,12 @@ class RequestFraming:
         head = data[start:end]
         lines = head.split(b"\r\n")
         count = len(lines) - 1
-        if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
+        if count > self.max_fields or head.translate(None, _ALLOWED) != _LINE_ENDS[count]:
             return _first_problem(data[start : end + 4]) or TOO_MANY_FIELDS, start
-        parts = lines.pop(0).split(b" ")
-        if len(parts) != 3:
+        try:
+            method, target, version = lines.pop(0).split(b" ")
+        except ValueError:
             return BAD_REQUEST_LINE, start
-        method, target, version = parts
         minor = _VERSIONS.get(version)
         if minor is None or (method not in _METHODS and not _is_method(method)):
             return BAD_REQUEST_LINE, start
@@ -98,28 +95,18 @@ class RequestFraming:
         return self._judge_fields(request, lines) or request, end + 4
 
     def _judge_fields(self, request: Request, lines: list[bytes]) -> Refusal | None:
-        table = self._names
-        marked: list[tuple[bytes, bytes, bytes]] | None = None
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if table[name] or not colon:
-                if not colon or table[name] == _MALFORMED:
-                    return BAD_FIELD
-                if marked is None:
-                    marked = [(line, name, value)]
-                else:
-                    marked.append((line, name, value))
+        found = self._names.special(lines)
+        if found is None:
+            return BAD_FIELD
         host: bytes | None = None
         special: list[tuple[int, bytes, bytes]] | None = None
-        for line, name, value in marked or ():
-            lines.remove(line)
-            code = table[name]
+        for code, line, value in found:
             if code == _HOST:
                 if host is not None:
                     return SEVERAL_HOSTS
                 host = value.strip(b" \t")
             elif code != _DROP and (code != _CONNECTION or value != b" keep-alive" or not request.minor):
-                special = [*(special or ()), (code, name, value.strip(b" \t"))]
+                special = [*(special or ()), (code, line, value.strip(b" \t"))]
         return self._place(request, host) or (self._judge_special(request, special) if special else None)
 
     def _place(self, request: Request, host: bytes | None) -> Refusal | None:
@@ -168,7 +155,7 @@ class RequestFraming:
         lengths: list[bytes] | None = None
         codings: list[bytes] | None = None
         connection = upgrade = b""
-        for code, name, value in special:
+        for code, line, value in special:
             if code == names.CONNECTION:
                 connection = connection + b"," + value if connection else value
             elif code == names.LENGTH:
@@ -183,7 +170,7 @@ class RequestFraming:
                 # without the wish to go on there is nobody who would understand the 100 (RFC 9110 section 10.1.1)
                 request.expect_continue = bool(request.minor)
             else:
-                request.identity = [*(request.identity or ()), (name.lower(), value)]
+                request.identity = [*(request.identity or ()), (line.partition(b":")[0].lower(), value)]
         if lengths is not None or codings is not None:
             length = body_length.body_length(lengths, codings, request.minor)
             if isinstance(length, Refusal):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from netappliance.http.framing import body_length, names
-from netappliance.http.framing.request import ALLOWED, LINE_ENDS
 from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
@@ -14,8 +13,8 @@ _BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
 _STATUS_START = b"HTTP/1."
 _STATUS_LINES = 1024
 
+_ALLOWED, _LINE_ENDS = names.ALLOWED, names.LINE_ENDS
 _LENGTH, _CODING, _CONNECTION, _UPGRADE = names.LENGTH, names.CODING, names.CONNECTION, names.UPGRADE
-_MALFORMED = names.MALFORMED
 
 BAD_OCTET = Refusal(502, "invalid octet or line end")
 BAD_STATUS_LINE = Refusal(502, "malformed status line")
@@ -33,7 +32,7 @@ class ResponseFraming:
 
     def __init__(self, max_head: int = 65536, max_fields: int = 256) -> None:
         self.max_head = max_head
-        self.max_fields = min(max_fields, 1023)
+        self.max_fields = min(max_fields, names.MAX_FIELDS)
         self._names = names.response_names()
         #: status line -> (minor, status, reason); backends repeat a few of them
         self._status_lines: dict[bytes, tuple[int, int, bytes]] = {}
@@ -53,7 +52,7 @@ class ResponseFraming:
         head = data[start:end]
         lines = head.split(b"\r\n")
         count = len(lines) - 1
-        if count > self.max_fields or head.translate(None, ALLOWED) != LINE_ENDS[count]:
+        if count > self.max_fields or head.translate(None, _ALLOWED) != _LINE_ENDS[count]:
             return _first_problem(data[start : end + 2]) or HEAD_TOO_LARGE, start
         first = lines.pop(0)
         known = self._status_lines.get(first) or self._status(first)
@@ -73,23 +72,13 @@ class ResponseFraming:
         return known
 
     def _judge_fields(self, response: Response, lines: list[bytes], method: bytes) -> Refusal | None:
-        table = self._names
-        marked: list[tuple[bytes, bytes, bytes]] | None = None
-        for line in lines:
-            name, colon, value = line.partition(b":")
-            if table[name] or not colon:
-                if not colon or table[name] == _MALFORMED:
-                    return BAD_FIELD
-                if marked is None:
-                    marked = [(line, name, value)]
-                else:
-                    marked.append((line, name, value))
+        found = self._names.special(lines)
+        if found is None:
+            return BAD_FIELD
         lengths: list[bytes] | None = None
         codings: list[bytes] | None = None
         connection = upgrade = b""
-        for line, name, value in marked or ():
-            lines.remove(line)
-            code = table[name]
+        for code, _, value in found:
             if code == _LENGTH:
                 lengths = [*(lengths or ()), value.strip(b" \t")]
             elif code == _CODING:
@@ -103,6 +92,12 @@ class ResponseFraming:
             refusal = _judge_connection(response, connection, upgrade)
             if refusal is not None:
                 return refusal
+        if codings is None and lengths is not None and response.status == 200 and method != b"HEAD":
+            length = body_length.content_length(lengths)
+            if isinstance(length, Refusal):
+                return BAD_LENGTH
+            response.length = response.declared = length
+            return None
         return _judge_length(response, lengths, codings, method)
 
 
@@ -128,11 +123,7 @@ def _judge_length(
 ) -> Refusal | None:
     """Decide where the body ends (RFC 9112 section 6.3)."""
     status = response.status
-    length: int | Refusal
-    if codings is None and lengths is not None and len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < 19:
-        length = int(lengths[0])
-    else:
-        length = body_length.body_length(lengths, codings, response.minor)
+    length = body_length.body_length(lengths, codings, response.minor)
     if isinstance(length, Refusal):
         return BAD_LENGTH
     if lengths is not None:
