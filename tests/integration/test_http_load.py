@@ -159,13 +159,13 @@ class DyingBackendTests(LoadTestCase):
         script = backends.folder / "counting.lua"
         script.write_text(COUNTING)
         wrk = subprocess.Popen(
-            ["wrk", "-t1", "-c32", "-d5", "-s", str(script), f"http://127.0.0.1:{port}/"],
+            ["wrk", "-t1", "-c32", "-d4", "-s", str(script), f"http://127.0.0.1:{port}/"],
             stdout=subprocess.PIPE,
             text=True,
         )
         self.addCleanup(wrk.communicate)
         for killed in backends.ports * 2:
-            time.sleep(0.4)  # what is proven here is a rate over time
+            time.sleep(0.3)  # what is proven here is a rate over time
             backends.kill(killed)
             time.sleep(0.2)
             backends.start(killed)
@@ -183,7 +183,7 @@ class SlowHeadTests(LoadTestCase):
     """Slow clients are told 408 in time, and cost the honest ones little."""
 
     COUNT = 500
-    TIMEOUT_S = 5.0
+    TIMEOUT_S = 4.0
 
     def honest_rate(self, client: socket.socket, seconds: float) -> float:
         """Requests per second of one client, one after the other."""
@@ -201,7 +201,7 @@ class SlowHeadTests(LoadTestCase):
         before = proxy.descriptors()
         client = self.connect(port)
         self.honest_rate(client, 0.3)
-        alone = self.honest_rate(client, 1.5)
+        alone = self.honest_rate(client, 1.0)
         drip = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("http_drip.py")), str(port), str(self.COUNT)],
             stdout=subprocess.PIPE,
@@ -211,7 +211,7 @@ class SlowHeadTests(LoadTestCase):
         self.addCleanup(drip.kill)
         assert drip.stdout is not None
         self.assertEqual(drip.stdout.readline(), "held\n")
-        beside = self.honest_rate(client, 1.5)
+        beside = self.honest_rate(client, 1.0)
         self.assertGreaterEqual(proxy.descriptors(), before + self.COUNT)
         told = json.loads(drip.communicate(timeout=self.TIMEOUT_S + 10)[0])
         self.assertEqual(told["statuses"], {"408": self.COUNT})
