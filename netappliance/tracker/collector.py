@@ -72,6 +72,12 @@ class TrackerCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "hosts", "Remote ends counted by themselves.", len(hosts))
         yield GaugeMetricFamily(PREFIX + "dump_secs", "How long the last reading took.", source.dump_secs)
 
+        names = self._service.names
+        if names is not None:
+            yield GaugeMetricFamily(PREFIX + "names", "Addresses whose name is known, or known to be none.", len(names))
+            text = "Reverse lookups without a name."
+            yield CounterMetricFamily(PREFIX + "name_failures", text, value=names.failures)
+
     def _kernel(self) -> Iterator[Metric]:
         acct = int(sockets.switched_on("nf_conntrack_acct"))
         yield GaugeMetricFamily(PREFIX + "accounting", "1 when the kernel counts packets and bytes.", acct)

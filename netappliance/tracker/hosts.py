@@ -24,14 +24,17 @@ class Host:
     """
     One remote end.
 
+    :ivar packed, port: the end itself; no address where the host stands for several.
     :ivar gauges: connections now by index of totals.GAUGES. :ivar used: when that last changed.
     :ivar score: connections at its last ranking, halved with time. :ivar shown: it has a series of its own.
     """
 
-    __slots__ = ("gauges", "label", "score", "shown", "used")
+    __slots__ = ("gauges", "label", "packed", "port", "score", "shown", "used")
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, packed: bytes = b"", port: int = 0) -> None:
         self.label = label
+        self.packed = packed
+        self.port = port
         self.gauges = [0] * 5
         self.used = 0.0
         self.score = 0.0
@@ -103,12 +106,17 @@ class Hosts:
             if len(self._known) >= self.candidates:
                 self.overflowed += 1
                 return self.overflow
-            host = self._known[key] = Host(endpoint(packed, port))
+            host = self._known[key] = Host(endpoint(packed, port), packed, port)
             host.used = now
             if len(self._shown) < self.limit:
                 host.shown = True
                 self._shown.append(host)
         return host
+
+    @property
+    def shown(self) -> tuple[Host, ...]:
+        """The hosts that have a series of their own."""
+        return tuple(self._shown)
 
     def series(self) -> list[Host]:
         """Return the hosts to show and, last, one called other with the sum of the rest."""

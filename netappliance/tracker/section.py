@@ -100,6 +100,11 @@ class TrackerSection:
         unit="duration",
         doc="How long a host without connections keeps its zeros, so that an alert on a broken link works.",
     )
+    names: bool = option(
+        values.boolean,
+        "no",
+        doc="Show host names instead of addresses where a reverse lookup gives one. Who owns an address chooses them.",
+    )
     longterm: bool = option(
         values.boolean, "yes", doc="Show netstat_tcp_longterm_connections_total, as tcp_established_exporter does."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from twisted.application.service import Service
@@ -11,6 +12,7 @@ from twisted.logger import Logger
 from netappliance.tracker import sockets
 from netappliance.tracker.enable import TrackingRule
 from netappliance.tracker.event_log import attach_event_log
+from netappliance.tracker.names import Names, reverse_lookup
 from netappliance.tracker.namespaces import Namespaces
 from netappliance.tracker.places import Places
 from netappliance.tracker.socket_source import ProcSource, SocketSource
@@ -37,6 +39,7 @@ class TrackerService(Service):
     :ivar sources: conntrack, sockets, and which of them is shown: ``source``, ``table``, ``places``.
     :ivar namespaces: other ones, each with sources of its own.
     :ivar tracking: the kernel tracks connections, as far as we can tell.
+    :ivar names: of remote hosts, or None.
     :ivar event_log: lines of conntrack's events, or None.
     :param own_ports: local ports of our own pages.
     """
@@ -48,6 +51,7 @@ class TrackerService(Service):
         self.sources = Sources(section, host, own_ports)
         self.namespaces = Namespaces(section, host)
         self.event_log = attach_event_log(section, self.sources.connections, host)
+        self.names = Names(reverse_lookup(host.reactor)) if section.names else None
         self.rule = TrackingRule()
         self.tracking = True
         self._clock = host.clock
@@ -71,13 +75,25 @@ class TrackerService(Service):
         return self.sources.places
 
     def hosts(self) -> list[tuple[str, list[int]]]:
-        """Return (label, gauges) of the remote ends to show, those of other namespaces behind the namespace's name."""
-        shown = [(host.label, host.gauges) for host in self.places.hosts.series()]
+        """
+        Return (label, gauges) of the remote ends to show, those of other namespaces behind the namespace's name.
+
+        Those that share a name are one.
+        """
+        shown: dict[str, list[int]] = {}
+        for prefix, places in self._all_places():
+            for host in places.hosts.series():
+                label = prefix + (host.label if self.names is None else self.names.label(host))
+                before = shown.get(label)
+                gauges = host.gauges
+                shown[label] = gauges if before is None else [a + b for a, b in zip(before, gauges, strict=True)]
+        return list(shown.items())
+
+    def _all_places(self) -> Iterator[tuple[str, Places]]:
+        yield "", self.places
         for namespace in self.namespaces:
             if namespace.sources is not None:
-                series = namespace.sources.places.hosts.series()
-                shown += [(f"{namespace.name}/{host.label}", host.gauges) for host in series]
-        return shown
+                yield f"{namespace.name}/", namespace.sources.places
 
     def now(self) -> float:
         """Return the appliance's monotonic seconds."""
@@ -97,7 +113,9 @@ class TrackerService(Service):
         self._look_around()
         self._try_source()
         self.namespaces.check(self._clock())
-        self._tick.start(1.0, now=False)
+        self._tick.start(1.0, now=False).addErrback(
+            lambda failure: self._log.failure("[tracker] its periodic task ended", failure=failure)
+        )
 
     def stopService(self) -> None:
         """Close the sockets and remove our rule; nothing of the kernel's table of connections is changed."""
@@ -140,6 +158,8 @@ class TrackerService(Service):
         """Read what may change behind our back: the host's addresses, and the wall clock."""
         self._ranked = now = self._clock()
         self.sources.look_around(now)
+        if self.names is not None:
+            self.names.refresh([host for _, places in self._all_places() for host in places.hosts.shown], now)
 
     def _each_second(self) -> None:
         now = self._clock()
