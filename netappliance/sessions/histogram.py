@@ -23,6 +23,11 @@ class Histogram:
         self.counts[bisect_left(self.buckets, value)] += 1
         self.sum += value
 
+    def add(self, other: Histogram) -> None:
+        """Add the observations of another one with the same buckets."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
     @property
     def count(self) -> int:
         """The number of observations."""

@@ -119,8 +119,22 @@ def ends(raw: bytes) -> Ends | None:
     return Ends(raw[8 : 8 + wide], raw[12 + wide : 12 + 2 * wide], number, *ports)
 
 
+_NESTED = 0x8000
 _SPORT = ATTRIBUTE.pack(6, 2)
 _DPORT = ATTRIBUTE.pack(6, 3)
+
+
+def raw_tuple(decoded: Ends) -> bytes:
+    """Return a port protocol's tuple as the kernel writes it: the key under which a table has it in zone 0."""
+    first = 1 if len(decoded.source) == 4 else 3
+    addresses = b"".join(
+        ATTRIBUTE.pack(4 + len(packed), kind) + packed
+        for kind, packed in ((first, decoded.source), (first + 1, decoded.destination))
+    )
+    ports = _SPORT + _U16.pack(decoded.source_port) + b"\0\0" + _DPORT + _U16.pack(decoded.destination_port) + b"\0\0"
+    proto = ATTRIBUTE.pack(5, 1) + bytes((decoded.protocol, 0, 0, 0)) + ports
+    head = ATTRIBUTE.pack(4 + len(addresses), _NESTED | 1) + addresses
+    return head + ATTRIBUTE.pack(4 + len(proto), _NESTED | 2) + proto
 
 
 def inverse(raw: bytes) -> bytes:

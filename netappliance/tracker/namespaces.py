@@ -122,6 +122,7 @@ class Namespace:
         if now - self._ranked >= _RANK_S:
             self._ranked = now
             self.sources.look_around(now)
+            self.sources.reconsider(now)
         self.sources.check(now)
         if now - self._reconciled >= self._section.reconcile_s:
             self._reconciled = now

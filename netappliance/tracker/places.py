@@ -82,7 +82,7 @@ class Places:
         self._ignored = {tcp: (self._no_host, Totals("", "", "tcp" if tcp else "other")) for tcp in (True, False)}
         for group in self.groups:
             for direction in ("in", "out"):
-                self._totals(group.name, direction, "tcp")
+                self.totals_of(group.name, direction, "tcp")
 
     def set_local(self, local: frozenset[bytes]) -> None:
         """Take the packed addresses of this host as they are now; known connections keep their place."""
@@ -153,9 +153,10 @@ class Places:
             return self._ignored[tcp]
         group = self.group_of(packed, orig.destination_port if direction == "in" else port)
         host = self.hosts.find(packed, port, now) if tcp else self._no_host
-        return host, self._totals(group, direction, protocol_name(orig.protocol))
+        return host, self.totals_of(group, direction, protocol_name(orig.protocol))
 
-    def _totals(self, group: str, direction: str, protocol: str) -> Totals:
+    def totals_of(self, group: str, direction: str, protocol: str) -> Totals:
+        """Return the totals of one key, made at first use."""
         key = (group, direction, protocol)
         found = self.totals.get(key)
         if found is None:

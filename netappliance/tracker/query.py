@@ -13,7 +13,7 @@ from netappliance.tracker.columns import Connection
 from netappliance.tracker.ctnetlink import TCP, Ends, endpoint
 from netappliance.tracker.hosts import network_range
 from netappliance.tracker.inet_diag import Socket
-from netappliance.tracker.socket_entry import SocketEntry
+from netappliance.tracker.socket_entry import SocketEntry, both_ways
 from netappliance.tracker.socket_table import STATE_GAUGE as SOCKET_GAUGE
 from netappliance.tracker.socket_table import state_name
 from netappliance.tracker.totals import DIRECTIONS, GAUGES, NO_GAUGE, PROTOCOLS, STATE_GAUGE, protocol_name
@@ -213,8 +213,7 @@ def tracked_row(found: Connection, key: bytes) -> Row:
 def socket_row(entry: SocketEntry, group: str, direction: str) -> Row:
     """Return a socket as a row."""
     found = entry.socket
-    here = Ends(found.source, found.destination, TCP, found.source_port, found.destination_port)
-    there = Ends(found.destination, found.source, TCP, found.destination_port, found.source_port)
+    here, there = both_ways(found)
     gauge = SOCKET_GAUGE[entry.state] if 0 <= entry.state < len(SOCKET_GAUGE) else NO_GAUGE
     return Row(
         socket_id(found),

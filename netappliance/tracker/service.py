@@ -166,6 +166,7 @@ class TrackerService(Service):
         self.namespaces.check(now)
         if now - self._ranked >= RANK_S:
             self._look_around()
+            self.sources.reconsider(now)
         self._check_tracking()
         missing = not self.source.up or (self.section.enable and not self.rule.active)
         if missing and now - self._tried >= RETRY_S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netappliance.tracker.ctnetlink import TCP, Ends
 from netappliance.tracker.inet_diag import ESTABLISHED, Socket, TcpInfo
 from netappliance.tracker.places import Place
 
@@ -54,3 +55,9 @@ def silence_s(found: Socket) -> float:
     if info is None or found.state != ESTABLISHED:
         return 0.0
     return max(info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms) / 1000
+
+
+def both_ways(found: Socket) -> tuple[Ends, Ends]:
+    """Return the socket's connection as it is when this end opened it, and when the other one did."""
+    here = Ends(found.source, found.destination, TCP, found.source_port, found.destination_port)
+    return here, Ends(found.destination, found.source, TCP, found.destination_port, found.source_port)

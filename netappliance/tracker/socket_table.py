@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from netappliance.tracker import inet_diag
 from netappliance.tracker.cgroups import Cgroups
-from netappliance.tracker.ctnetlink import TCP, Ends
 from netappliance.tracker.inet_diag import (
     CLOSE,
     ESTABLISHED,
@@ -24,7 +23,7 @@ from netappliance.tracker.inet_diag import (
 )
 from netappliance.tracker.places import Place, Places
 from netappliance.tracker.quality import Qualities
-from netappliance.tracker.socket_entry import SocketEntry
+from netappliance.tracker.socket_entry import SocketEntry, both_ways
 from netappliance.tracker.totals import FIN, HOW, KILLED, NO_GAUGE, REFUSED, RST, TIMEOUT, UNANSWERED, UNOBSERVED
 
 #: state (tcp_states.h) -> index of totals.GAUGES
@@ -196,8 +195,7 @@ class SocketTable:
         return SocketEntry(found, place, inbound=inbound, exact=self.complete, now=now)
 
     def _place(self, found: Socket, now: float, *, inbound: bool) -> Place:
-        here = Ends(found.source, found.destination, TCP, found.source_port, found.destination_port)
-        there = Ends(found.destination, found.source, TCP, found.destination_port, found.source_port)
+        here, there = both_ways(found)
         return self.places.place_of(there, here, now) if inbound else self.places.place_of(here, there, now)
 
     def _is_inbound(self, found: Socket, now: float) -> bool:

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
+from netappliance.tracker.ctnetlink import raw_tuple
 from netappliance.tracker.hosts import Hosts
+from netappliance.tracker.inet_diag import Socket
 from netappliance.tracker.network import OWN, Network
 from netappliance.tracker.places import Places
+from netappliance.tracker.socket_entry import both_ways
 from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
 from netappliance.tracker.socket_tracking import SocketTracking
@@ -50,7 +53,9 @@ class Sources:
         self.conntrack = ConntrackSource(
             self.connections, host.reactor, host.clock, section.receive_buffer, network.open_netfilter
         )
-        self.sockets = SocketTracking(section, self._make_places(), host.reactor, host.clock, network, own_ports)
+        self.sockets = SocketTracking(
+            section, self._make_places(), host.reactor, host.clock, network, own_ports, self.began
+        )
         self.source: ConntrackSource | SocketSource | ProcSource = self.conntrack
         self.table: Table | SocketTable = self.connections
         self.places = self.connections.places
@@ -81,6 +86,43 @@ class Sources:
     def where(self) -> str:
         """The namespace, for the log."""
         return f"namespace {self.name}" if self.name else "this host"
+
+    def reconsider(self, now: float) -> None:
+        """Take conntrack after all, when it was left because the kernel tracked nothing and it does so now."""
+        if self.chosen.reason != "not_tracking":
+            return
+        try:
+            fill = self.network.table_fill()
+            if fill is None or not fill[0]:
+                return
+            self._start_conntrack("conntrack")
+        except OSError as problem:
+            self._log.warn("[tracker] conntrack does not start: {why}", why=problem.strerror)
+            return
+        self._log.info("[tracker] connections of {where} come from conntrack from now on", where=self.where)
+        tracking = self.sockets
+        tracking.qualities.traffic = False
+        tracking.table.clear(now)
+        # counters go on where those of the sockets have come to
+        for key, totals in tracking.places.totals.items():
+            self.connections.places.totals_of(*key).add(totals)
+        self.connections.adopted += tracking.table.adopted
+        self.connections.unobserved += tracking.table.unobserved
+        for name in ("events", "lost", "malformed", "resyncs", "refused"):
+            setattr(self.conntrack, name, getattr(self.conntrack, name) + getattr(self.source, name))
+        self.source, self.table, self.places = self.conntrack, self.connections, self.connections.places
+        self.chosen = Chosen("conntrack", "best", "the kernel tracks connections now")
+
+    def began(self, found: Socket) -> float | None:
+        """Return when conntrack says that a socket's connection began: monotonic seconds; None when it does not."""
+        if not self.conntrack.up:
+            return None
+        for way in both_ways(found):
+            slot = self.connections.slots.get(raw_tuple(way), -1)
+            known = self.connections.connection(slot) if slot >= 0 else None
+            if known is not None:
+                return known.since
+        return None
 
     def stop(self) -> None:
         """Close every socket; nothing of the kernel's is changed."""

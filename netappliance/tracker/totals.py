@@ -74,6 +74,15 @@ class Totals:
         self.durations = Histogram(DURATION_BUCKETS)
         self.handshakes = Histogram(HANDSHAKE_BUCKETS)
 
+    def add(self, other: Totals) -> None:
+        """Take over the counters of another one, not its gauges."""
+        self.opened += other.opened
+        self.established += other.established
+        self.closed = [mine + theirs for mine, theirs in zip(self.closed, other.closed, strict=True)]
+        self.traffic = [mine + theirs for mine, theirs in zip(self.traffic, other.traffic, strict=True)]
+        self.durations.add(other.durations)
+        self.handshakes.add(other.handshakes)
+
 
 def how_closed(tcp: bool, state: int, status: int, timeout: int) -> int:
     """

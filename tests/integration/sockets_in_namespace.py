@@ -245,6 +245,50 @@ def scene_overflow(count: int = 3000) -> dict[str, object]:
         finish(proxy)
 
 
+def scene_tracking(peer: subprocess.Popen[str]) -> dict[str, object]:
+    """A ruleset makes the kernel track connections while the appliance runs; then age by the kernel's time stamps."""
+    assert peer.stdin is not None and peer.stdout is not None
+    run("sysctl", "-qw", "net.netfilter.nf_conntrack_timestamp=1")
+    proxy = tracker("source = auto\nignore =")
+    found: dict[str, object] = {"first": series(proxy, "netappliance_tracker_source")}
+    try:
+        kept = [connect(7000) for _ in range(3)]
+        wait_for(lambda: by_host(proxy).get(f"open {THERE}:7000") == 3, "three connections", 8)
+        before = {**totals(proxy), "notices": int(proxy.metric("tracker_events_total"))}
+        chain = "add table inet t; add chain inet t c { type filter hook input priority 0; }"
+        run("nft", f"{chain}; add rule inet t c ct state new")
+        kept += [connect(7000) for _ in range(2)]
+        for each in kept:
+            each.send(b"x")
+        wait_for(lambda: 'source="conntrack"' in "".join(series(proxy, "netappliance_tracker_source")), "conntrack", 10)
+        wait_for(lambda: by_host(proxy).get(f"open {THERE}:7000") == 5, "five connections", 10)
+        after = {**totals(proxy), "notices": int(proxy.metric("tracker_events_total"))}
+        found["counters"] = [before, after]
+        listener = socket.create_server((HERE, 7100))
+        peer.stdin.write(f"c {HERE} 7100\n")
+        peer.stdin.flush()
+        peer.stdout.readline()
+        kept.append(listener.accept()[0])
+        made = time.monotonic()
+    finally:
+        finish(proxy)
+    while time.monotonic() - made < 3:
+        kept[-1].send(b"not silent")
+        time.sleep(0.05)
+    proxy = Proxy("[tracker]\nlongterm_duration = 3s\n").wait_ready()
+    try:
+        kept[-1].send(b"not silent")
+        begun = time.monotonic()
+        wait_for(lambda: bool(series(proxy, "netstat_tcp_longterm_connections_total")), "the long-lived one", 8)
+        found["waited"] = time.monotonic() - begun
+        found["longterm"] = series(proxy, "netstat_tcp_longterm_connections_total")
+        for each in (*kept, listener):
+            each.close()
+        return found
+    finally:
+        finish(proxy)
+
+
 def scene_rights() -> dict[str, object]:
     """Without any capability the tracker starts, says what it lacks, and serves what it can."""
     proxy = tracker("", ("setpriv", "--bounding-set=-all", "--inh-caps=-all"))
@@ -429,6 +473,7 @@ def main(scene: str) -> None:
             "short": scene_short,
             "overflow": scene_overflow,
             "rights": scene_rights,
+            "tracking": lambda: scene_tracking(peer),
             "cgroups": scene_cgroups,
             "namespaces": lambda: scene_namespaces(peer),
             "query": lambda: scene_query("sock_diag"),

@@ -14,7 +14,7 @@ from unittest import SkipTest
 from twisted.trial.unittest import SynchronousTestCase
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = ("unshare", "nsenter", "ip", "ss", "setpriv")
+PROGRAMS = ("unshare", "nsenter", "ip", "ss", "setpriv", "nft", "sysctl", "mount")
 
 
 def scene(name: str) -> Any:
@@ -110,3 +110,12 @@ class SocketTrackerTests(SynchronousTestCase):
         told = found["totals"]["fin"] + found["lost"]
         self.assertTrue(found["count"] <= told <= found["count"] + 20, str(found))
         self.assertEqual(found["seen"], found["ss"])
+
+    def test_conntrack_is_taken_as_soon_as_the_kernel_tracks(self) -> None:
+        """Counters go on where they were; and its time stamps tell the age of what was there before us."""
+        found = scene("tracking")
+        self.assertEqual(found["first"], {'{reason="not_tracking",source="sock_diag"}': 1.0})
+        before, after = found["counters"]
+        self.assertEqual([name for name, count in before.items() if after[name] < count], [])
+        self.assertEqual(found["longterm"], {'{port="7100",tcp_version="4"}': 1.0})
+        self.assertLess(found["waited"], 1.5)

@@ -142,6 +142,16 @@ class IdTests(SynchronousTestCase):
             self.assertIn("expected the id", str(error))
 
 
+class RawTupleTests(SynchronousTestCase):
+    """The tuple as the kernel writes it."""
+
+    def test_it_is_what_the_kernel_sends(self) -> None:
+        """So that a socket finds its entry; IPv4 and IPv6."""
+        for source, destination in ((LOCAL, REMOTE), (LOCAL * 4, REMOTE * 4)):
+            raw = raw_tuple(source, destination, 40000, 443)
+            self.assertEqual(ctnetlink.raw_tuple(ctnetlink.Ends(source, destination, 6, 40000, 443)), raw)
+
+
 class DeleteTests(SynchronousTestCase):
     """The request that makes the kernel forget one entry."""
 
