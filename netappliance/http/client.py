@@ -158,16 +158,18 @@ class ClientConnection(Session):
         parse = self.service.framing.parse
         for _ in range(BUDGET):
             data = self.inbuf
-            parsed = parse(data) if data else None
+            if not data and not self._read_more(b""):
+                break
+            parsed = parse(data or self.inbuf)
             if parsed is None:
-                if not self._read_more(data):
+                if not self._read_more(self.inbuf):
                     break
                 continue
             item, after = parsed
             if isinstance(item, Refusal):
                 self.forwarding.refuse(item)
                 break
-            self.inbuf = data[after:] if after < len(data) else b""
+            self.inbuf = self.inbuf[after:]
             self.requests += 1
             self.state = "exchange"
             self.forwarding.start(item)
@@ -261,6 +263,11 @@ class ClientConnection(Session):
             self._half_close()
 
     # -- between exchanges and at the end -----------------------------------------------------------------------------
+
+    def may_go_on(self) -> bool:
+        """True when the connection may have a further request after this one."""
+        service = self.service
+        return not service.appliance.draining and self.requests != service.max_requests
 
     def exchange_over(self) -> None:
         """The response is with the client, and the connection goes on."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
 from netappliance.http import head_writer
 from netappliance.http.bodies import ResponseBody
-from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Answer, Refusal, Response
+from netappliance.http.message import Answer, Refusal, Response
 from netappliance.http.tunnel import TunnelSession
 from netappliance.sessions.reasons import INTERNAL
 
@@ -22,8 +22,9 @@ MAX_INTERIM = 16
 
 def read(forwarding: Forwarding, upstream: Upstream) -> None:
     """Read until the final head is there, or there is no more."""
-    client = forwarding.client
-    while forwarding.upstream is upstream and forwarding.response is None:
+    client, request = forwarding.client, forwarding.request
+    parse = client.service.response_framing.parse
+    while forwarding.upstream is upstream and forwarding.response is None and request is not None:
         try:
             count = upstream.recv_into(BUFFER, FIRST_READ)
         except BlockingIOError:
@@ -41,39 +42,39 @@ def read(forwarding: Forwarding, upstream: Upstream) -> None:
         data = forwarding.hold + bytes(VIEW[:count]) if forwarding.hold else bytes(VIEW[:count])
         forwarding.hold = b""
         upstream.readable = more = count == FIRST_READ or upstream.ending
-        _take_heads(forwarding, upstream, data)
+        at = 0
+        while True:
+            parsed = parse(data, request.method, at)
+            if parsed is None:
+                forwarding.hold = data[at:]
+                break
+            response, at = parsed
+            if isinstance(response, Refusal):
+                forwarding.response_refused(response)
+                return
+            if response.status >= 200:
+                _respond(forwarding, upstream, response, data, at)
+                return
+            if not _take_interim(forwarding, upstream, response, data[at:]):
+                return
         if not more:
             return
 
 
-def _take_heads(forwarding: Forwarding, upstream: Upstream, data: bytes) -> None:
-    """Parse interim responses and the final one."""
+def _take_interim(forwarding: Forwarding, upstream: Upstream, response: Response, rest: bytes) -> bool:
+    """Pass a 1xx on; False when that was the end of the exchange."""
     client, request = forwarding.client, forwarding.request
-    at = 0
-    while request is not None and at < len(data):
-        parsed = client.service.response_framing.parse(data, request.method, at)
-        if parsed is None:
-            break
-        response, at = parsed
-        if isinstance(response, Refusal):
-            forwarding.response_refused(response)
-            return
-        if response.status >= 200:
-            _respond(forwarding, upstream, response, data, at)
-            return
-        if response.status == 101:
-            _upgrade(forwarding, upstream, response, data[at:])
-            return
-        forwarding.interim += 1
-        if forwarding.interim > MAX_INTERIM:
-            forwarding.response_refused(Refusal(502, "too many interim responses"))
-            return
-        forwarding.replay = b""
-        if request.minor:
-            client.write(head_writer.interim_head(response))
-            if forwarding.upstream is not upstream:
-                return
-    forwarding.hold = data[at:]
+    if response.status == 101:
+        _upgrade(forwarding, upstream, response, rest)
+        return False
+    forwarding.interim += 1
+    if forwarding.interim > MAX_INTERIM:
+        forwarding.response_refused(Refusal(502, "too many interim responses"))
+        return False
+    forwarding.replay = b""
+    if request is not None and request.minor:
+        client.write(head_writer.interim_head(response))
+    return forwarding.upstream is upstream
 
 
 def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, data: bytes, at: int) -> None:
@@ -86,30 +87,24 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
     forwarding.replay = b""
     if target.sticky is not None:
         _stick(forwarding, target.sticky, upstream, response)
-    if forwarding.exchange is not None or (route.chain is not None and route.chain.has_response):
+    if route.chain is not None and (forwarding.exchange is not None or route.chain.has_response):
         failed = _filter(forwarding, response)
         if failed is not None:
             forwarding.answer(failed, INTERNAL)
             return
-    length = response.length
-    unknown = length in (CHUNKED, UNTIL_CLOSE)
-    service = client.service
-    limit = service.section.max_requests
-    forwarding.keep_alive = keep_alive = (
-        request.keep_alive
-        and (bool(request.minor) or not unknown)
-        and not service.appliance.draining
-        and not (limit and client.requests >= limit)
-    )
-    head = head_writer.response_head(response, request.minor, keep_alive=keep_alive)
+    length, minor = response.length, request.minor
+    # a body of unknown length ends with the connection of a client that knows no chunks
+    keep_alive = request.keep_alive and (length >= 0 or minor == 1) and client.may_go_on()
+    forwarding.keep_alive = keep_alive
     forwarding.response_began = True
-    if length >= 0 and len(data) - at >= length:
-        end = at + length
-        forwarding.outgoing = head + data[at:end] if length else head
+    head = head_writer.response_head(response, minor, keep_alive=keep_alive)
+    end = at + length
+    if at <= end <= len(data):
+        forwarding.outgoing = head + data[at:end]
         if forwarding.release_upstream(data[end:]):
             client.poller.at_round_end(forwarding)
         return
-    body = forwarding.response_body = ResponseBody(forwarding, client, length, framed=unknown and bool(request.minor))
+    body = forwarding.response_body = ResponseBody(forwarding, client, length, framed=length < 0 and minor == 1)
     taken = body.take(data[at:])
     if isinstance(taken, Refusal):
         forwarding.response_began = False

@@ -90,6 +90,8 @@ class HttpService(Service):
         self.identity_rules = IdentityRules(
             section.identity_headers, section.session_header.encode(), section.trusted_proxies, secure=self.secure
         )
+        #: 0 = unlimited, which no count of a connection ever is
+        self.max_requests = section.max_requests
         #: the longest time that a connection's timer may be late for a deadline set meanwhile
         self.shortest_timeout_s = min(section.request_timeout_s, section.client_timeout_s, section.backend_timeout_s)
         clusters = dict.fromkeys(route.cluster for route in routes if route.cluster)
