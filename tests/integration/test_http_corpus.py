@@ -193,6 +193,8 @@ class CorpusTestCase(HttpProxyTestCase):
                 answer = client.read(methods[index] if index < len(methods) else b"GET")
             except ConnectionEndedError:
                 return -1
+            if answer.status < 200:
+                continue
             statuses.append(answer.status)
             if answer.status >= 400 and answer.get("Connection") == b"close":
                 # the proxy's own; what backends refuse themselves does not end the connection
