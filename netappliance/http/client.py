@@ -88,6 +88,11 @@ class ClientConnection(Session):
         self._processing = False
         self._end_reason = IDLE_FIN
 
+    def sockets(self) -> tuple[SocketType, ...]:
+        """Return the client's, and the backend's while an exchange has one."""
+        upstream = self.forwarding.upstream
+        return (self.sock,) if upstream is None else (self.sock, upstream.sock)
+
     def start(self) -> None:
         """Begin to read."""
         service = self.service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import SocketType
 from typing import TYPE_CHECKING
 
 from netappliance.dataplane.relay import Leg
@@ -51,6 +52,10 @@ class TunnelSession(Session):
             if side.out is not None:
                 leg.pending = memoryview(bytes(side.out))
         client.detach()
+
+    def sockets(self) -> tuple[SocketType, ...]:
+        """Return the client's and the backend's."""
+        return (self._client_leg.sock, self._backend_leg.sock)
 
     def start(self, to_client: bytes, to_backend: bytes) -> None:
         """Send the 101 with what followed it, and what the client sent behind its request; then relay."""

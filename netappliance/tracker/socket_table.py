@@ -272,6 +272,9 @@ class SocketTable:
                     place[1].established += 1
         if info is None or not info.segments_out:
             return
+        before = known.info
+        if before is not None and (before.segments_out, before.segments_in) == (info.segments_out, info.segments_in):
+            return
         if place is not None:
             self.qualities.observe(place[1], known.inbound, known.info, info)
         if self.cgroups is not None:
