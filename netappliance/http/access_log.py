@@ -41,13 +41,14 @@ def json_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     Return one JSON object with a fixed order of fields; all that is not printable ASCII is escaped.
 
     :param started: seconds since the epoch. Durations are seconds, bytes are of this request alone; ``request_s`` is
-        the time until the backend's response, ``status`` 0 when none was sent.
+        the time that the head took to come, ``status`` 0 when none was sent.
     """
     client, request, route = forwarding.client, forwarding.request, forwarding.route
     reason = forwarding.reason or SHUTDOWN
     side, phase, cause = reason
     date = datetime.fromtimestamp(started, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     notes = notes_text(forwarding.notes) if forwarding.notes else ""
+    request_s = max(0.0, forwarding.started - client.head_began)
     asked = (
         ""
         if request is None
@@ -63,7 +64,7 @@ def json_line(forwarding: Forwarding, started: float, seconds: float) -> str:
         f'"route":{quote(route.name if route is not None else "")},'
         f'"cluster":{quote(route.cluster if route is not None else "")},'
         f'"backend":{quote(forwarding.backend.id if forwarding.backend is not None else "")},'
-        f'"start":"{date}Z","duration_s":{seconds:.6f},"connect_s":{forwarding.connect_s:.6f},'
+        f'"start":"{date}Z","duration_s":{seconds:.6f},"request_s":{request_s:.6f},"connect_s":{forwarding.connect_s:.6f},'
         f'"first_byte_s":{forwarding.first_byte_s:.6f},"rx_bytes":{forwarding.rx_bytes},'
         f'"tx_bytes":{forwarding.tx_bytes},"sent_bytes":{client.sent - forwarding.sent_before},'
         f'"retries":{forwarding.retries},"side":"{side.value}","phase":"{phase.value}","cause":"{cause.value}",'

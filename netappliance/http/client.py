@@ -41,7 +41,8 @@ class ClientConnection(Session):
 
     :ivar inbuf: received and not yet parsed. :ivar out: bytes that the kernel did not take yet, or None.
     :ivar readable: an edge came that was not read to its end. :ivar sent: bytes written to the client.
-    :ivar requests: requests so far. :ivar deadline: monotonic seconds, of the states but ``exchange``.
+    :ivar head_began: when the first byte of the present request's head was read. :ivar requests: requests so far.
+    :ivar deadline: monotonic seconds, of the states but ``exchange``.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class ClientConnection(Session):
         "deadline",
         "ending",
         "forwarding",
+        "head_began",
         "identity",
         "inbuf",
         "out",
@@ -82,6 +84,7 @@ class ClientConnection(Session):
         self.sent = 0
         self.requests = 0
         self.deadline = 0.0
+        self.head_began = poller.now
         self.timer_slot = 0
         self.identity: ClientIdentity | None = None
         self.forwarding = Forwarding(self)
@@ -189,7 +192,11 @@ class ClientConnection(Session):
         if self.readable:
             count = self.receive(FIRST_READ)
             if count > 0:
-                self.inbuf = data + bytes(VIEW[:count]) if data else bytes(VIEW[:count])
+                if data:
+                    self.inbuf = data + bytes(VIEW[:count])
+                else:
+                    self.inbuf = bytes(VIEW[:count])
+                    self.head_began = self.last_active
                 return True
             if not count:
                 self.close(HEAD_FIN if data else IDLE_FIN)

@@ -8,6 +8,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.admin.collector import PREFIX, CombinedCollector, own_collectors
+from netappliance.http.collector import HttpCollector
+from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.reasons import (
     Cause,
     CloseReason,
@@ -19,6 +21,21 @@ from netappliance.sessions.reasons import (
 )
 from tests.admin.test_collector import FakeAppliance
 
+
+class FakeHttpService:
+    """As much of an HTTP service as its collector looks at."""
+
+    class section:
+        """Its section."""
+
+        name = "web"
+
+    def __init__(self) -> None:
+        self.local = RequestStatistics()
+        self.refusals = Refusals()
+        self.targets: dict[str, object] = {}
+
+
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
 
 
@@ -27,7 +44,8 @@ class MetricsDocumentTests(SynchronousTestCase):
 
     def test_every_metric_is_documented_with_its_type(self) -> None:
         """Each family of ours has a row with its type, and every label of it is named there."""
-        for family in CombinedCollector(own_collectors(FakeAppliance())).collect():  # type: ignore[arg-type]
+        collectors = [*own_collectors(FakeAppliance()), HttpCollector(FakeHttpService())]  # type: ignore[arg-type]
+        for family in CombinedCollector(collectors).collect():
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             rows = [row for row in DOCUMENT.splitlines() if f"`{name}`" in row and row.startswith("|")]
             self.assertEqual(len(rows), 1, name)
