@@ -25,7 +25,7 @@ class Cluster:
     Usable is what is not draining, healthy, out of its back-off and below its ``max_connections``. Backups serve only
     while no primary is
     usable. When nothing is usable because all look broken, the cluster fails open: it tries them all the same, for
-    the look may be wrong, and counts that.
+    the look may be wrong, and counts that; when those that look well are full, it does not.
 
     :ivar backends: all, draining ones included. :ivar fail_open_total: choices made that way.
     :ivar resolve_failures_total: answers of the name service without an address.
@@ -128,7 +128,8 @@ class Cluster:
             return self._primary.choose(usable, key, now)
         if backups:
             return self._backup.choose(backups, key, now)
-        return self._fail_open(key, now, tried)
+        # those that look well are full: that is no reason to try the broken ones
+        return None if self._available else self._fail_open(key, now, tried)
 
     def _fail_open(self, key: bytes, now: float, tried: Collection[Backend]) -> Backend | None:
         living = [backend for backend in self.backends if not backend.draining and not backend.full]
@@ -183,7 +184,11 @@ class Cluster:
         self._changed()
 
     def full(self, now: float) -> bool:
-        """True when there are backends, and every one of them is at its ``max_connections``."""
+        """True when there are backends, and all that look well (or all, when none does) are at ``max_connections``."""
+        if self.usable(now):
+            return False
+        if self._available:
+            return True
         members = [backend for backend in self.backends if not backend.draining]
         return bool(members) and all(backend.full for backend in members)
 

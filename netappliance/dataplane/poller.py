@@ -65,8 +65,8 @@ class Poller:
     Calls the owners of descriptors when these become ready.
 
     :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
-    :ivar round: number of the last poll that brought events. Whose edge of it was handed out has seen all that came
-        before it.
+    :ivar round: number of the last poll that brought events, or of what ran since. Whose edge was handed out in
+        this very round has seen all that came before it.
     :ivar crashes_total: callbacks that raised.
     """
 
@@ -162,6 +162,7 @@ class Poller:
     def tick(self) -> float:
         """Bring ``now`` up to date outside of a round, for timers, and return it."""
         self.now = self.clock()
+        self.round += 1
         return self.now
 
     def fileno(self) -> int:
@@ -218,7 +219,7 @@ class Poller:
     def _run_later(self) -> None:
         self._later_scheduled = False
         callbacks, self._later = self._later, []
-        self.now = self.clock()
+        self.tick()
         for callback in callbacks:
             try:
                 callback()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netappliance.http import head_writer, response_relay
+from netappliance.http import head_writer
 from netappliance.http.message import Answer, Refusal
 from netappliance.http.reasons import NO_BACKEND, QUEUE_FULL
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side, cause_of
@@ -72,7 +72,7 @@ def attempt_failed(forwarding: Forwarding, error: OSError) -> CloseReason:
     forwarding.backend = None
     if backend is not None and target is not None:
         forwarding.retries += 1
-        target.cluster.connect_failed(backend, forwarding.client.poller.now, blame=not local)
+        target.pool.failed(backend, blame=not local)
         forwarding.tried = [*(forwarding.tried or ()), backend]
     return CloseReason(Side.PROXY if local else Side.BACKEND, Phase.CONNECT, cause)
 
@@ -141,15 +141,17 @@ def lost(forwarding: Forwarding, cause: Cause, error: OSError) -> None:
         forwarding.fresh, forwarding.reused = True, False
         forwarding.retries += 1
         choose(forwarding)
-    elif forwarding.response is None and not forwarding.salvaging and not forwarding.hold:
+    elif forwarding.broke is None:
         # a backend that answers early and closes makes our write fail: its response may be there all the same
-        forwarding.salvaging = True
+        forwarding.broke = cause
         upstream.out = None
-        response_relay.read(forwarding, upstream)
+        upstream.readable = upstream.ending = True
+        forwarding.upstream_readable()
     else:
         forwarding.blame()
         phase = Phase.DATA if forwarding.response_began else Phase.HEADERS
-        forwarding.answer(Answer(502, "the backend ended before its response"), CloseReason(Side.BACKEND, phase, cause))
+        reason = CloseReason(Side.BACKEND, phase, forwarding.broke)
+        forwarding.answer(Answer(502, "the backend ended before its response"), reason)
 
 
 def before_request(forwarding: Forwarding) -> None:

@@ -66,11 +66,11 @@ class RequestBody:
         return framed, rest
 
     def pump(self, upstream: Upstream) -> None:
-        """Move what the client has sent to the backend until there is no more, the backend is full or the budget is
-        used up."""
+        """Move what the client has sent to the backend until there is no more, the backend is full or gone, or the
+        budget is used up."""
         client, forwarding = self._client, self._forwarding
         for _ in range(BUDGET):
-            if self.done or upstream.out is not None or forwarding.upstream is not upstream:
+            if self.done or upstream.out is not None or forwarding.upstream is not upstream or forwarding.broke:
                 return
             want = min(self.left, BUFFER_SIZE) if self._decoder is None else FIRST_READ
             count = client.receive(want)
@@ -212,7 +212,7 @@ class ResponseBody:
 
     def _ended(self) -> None:
         forwarding = self._forwarding
-        if self.left != UNTIL_CLOSE:
+        if self.left != UNTIL_CLOSE or forwarding.broke is not None:
             forwarding.upstream_ended()
             return
         self.done = True

@@ -32,7 +32,8 @@ def check(forwarding: Forwarding, now: float) -> float:
         if now >= deadline:
             forwarding.upstream_failed(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
         return deadline
-    if body is not None and not body.done and upstream.out is None and not _waits_for_100(forwarding, body):
+    uploading = body is not None and not body.done and upstream.out is None and forwarding.broke is None
+    if uploading and body is not None and not _waits_for_100(forwarding, body):
         return _check_body(forwarding, now, body)
     deadline = last + section.backend_timeout_s
     if now >= deadline:

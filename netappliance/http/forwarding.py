@@ -39,7 +39,8 @@ class Forwarding:
     For the request's way to a backend: ``attempts`` (connections tried), ``tried`` (backends that failed), ``reused``
     (a kept connection carries it), ``cookie`` (its sticky one),
     ``fresh`` (kept ones are not taken any more), ``replay`` (all that was sent, while
-    it may be sent again), ``salvaging`` (the connection broke, but a response may be there), ``queued_at`` (0: never).
+    it may be sent again), ``broke`` (how the connection broke; a response may be there all the same), ``queued_at``
+    (0: never).
     For the response: ``hold`` (a part of a head), ``interim`` (1xx so far), ``finishing`` (only the client's socket
     has to take it), ``keep_alive`` (the client's connection goes on).
     For both: ``outgoing`` (the request, or the rest of the response, that goes out at the end of the poller's round).
@@ -56,6 +57,7 @@ class Forwarding:
         "attempts",
         "backend",
         "booked",
+        "broke",
         "client",
         "connect_s",
         "cookie",
@@ -80,7 +82,6 @@ class Forwarding:
         "reused",
         "route",
         "rx_bytes",
-        "salvaging",
         "sent_before",
         "started",
         "status",
@@ -114,7 +115,8 @@ class Forwarding:
         self.exchange: Exchange | None = None
         self.attempts = self.interim = 0
         self.queued_at = 0.0
-        self.fresh = self.reused = self.salvaging = self.finishing = self.keep_alive = False
+        self.fresh = self.reused = self.finishing = self.keep_alive = False
+        self.broke: Cause | None = None
         self.tried: list[Backend] | None = None
         self.replay = self.hold = self.cookie = self.outgoing = b""
         self.booked = False
@@ -157,7 +159,7 @@ class Forwarding:
             self.cookie = target.sticky.take(request.lines)
         if request.length:
             self.request_body = RequestBody(self, client, request.length, limit)
-        if target.pool.queue:
+        if target.pool.queue and target.pool.crowded():
             backend_attempts.wait(self)
         else:
             backend_attempts.choose(self)
@@ -200,6 +202,10 @@ class Forwarding:
         size = len(data)
         self.tx_bytes += size
         self.client.tx_bytes += size
+
+    def upstream_took(self) -> None:
+        """The backend took a part of what waited: it is not silent."""
+        self.client.last_active = self.client.poller.now
 
     def upstream_writable(self) -> None:
         """The backend takes bytes again."""
@@ -264,8 +270,6 @@ class Forwarding:
             target.pool.keep(upstream)
         else:
             target.pool.drop(upstream)
-        if not complete:
-            self.keep_alive = False
         return True
 
     def _delivered(self) -> None:
@@ -350,12 +354,8 @@ class Forwarding:
             return
         self._let_go()
         service = client.service
-        body = self.request_body
-        incomplete = (body is not None and not body.done) or (
-            body is None and request is not None and request.length != 0
-        )
-        keep_alive = request is not None and request.keep_alive and not answer.close and not incomplete
-        self.keep_alive = keep_alive = keep_alive and not service.appliance.draining
+        keep_alive = request is not None and request.keep_alive and not answer.close and not self._incomplete()
+        self.keep_alive = keep_alive = keep_alive and client.may_go_on()
         route, identity = self.route, client.identity
         if route is not None and route.chain is not None and route.chain.has_response and identity is not None:
             answer = route.chain.answered(self.exchange or self.make_exchange(identity), answer)
@@ -396,16 +396,21 @@ class Forwarding:
             if upstream is not None:
                 target.pool.drop(upstream)
 
+    def _incomplete(self) -> bool:
+        """True while some of the request may still come."""
+        request, body = self.request, self.request_body
+        return request is None or (request.length != 0 if body is None else not body.done)
+
     def _finish(self) -> None:
         """The response is with the client."""
-        client, body = self.client, self.request_body
+        client = self.client
         keep_alive = self.keep_alive
         reason = self.reason or (DONE if keep_alive or client.ending else CLOSED_BY_US)
         self._book(reason)
         if keep_alive:
             client.exchange_over()
         else:
-            client.end(reason, linger=self.request is None or (body is not None and not body.done) or client.readable)
+            client.end(reason, linger=client.readable or self._incomplete())
 
     def abandon(self, reason: CloseReason) -> None:
         """The client's connection is closed: end the exchange, if there is one."""
@@ -426,7 +431,7 @@ class Forwarding:
         """The tunnel that this exchange became is over."""
         self.rx_bytes += tunnel.rx_bytes
         self.tx_bytes += tunnel.tx_bytes
-        self.client.sent += tunnel.rx_bytes
+        self.client.sent += tunnel.sent_to_client
         self._book(reason)
 
     def _book(self, reason: CloseReason) -> None:

@@ -110,8 +110,13 @@ class BackendPool:
         self.poller.close(upstream.sock)
         self._released(upstream.backend)
 
+    def failed(self, backend: Backend, *, blame: bool) -> None:
+        """A connection attempt failed; ``blame`` the backend unless the fault is ours."""
+        self.cluster.connect_failed(backend, self.poller.now, blame=blame)
+        self._wake_later()
+
     def forget(self, backend: Backend) -> None:
-        """A place on a backend is free again without a connection of ours (an attempt that failed, a tunnel's end)."""
+        """A place on a backend is free again without a connection of ours (a tunnel's end)."""
         self._released(backend)
 
     def discard(self, upstream: Upstream) -> None:
@@ -123,8 +128,11 @@ class BackendPool:
         self.poller.close(upstream.sock)
 
     def _released(self, backend: Backend) -> None:
-        cluster = self.cluster
-        cluster.released(backend)
+        self.cluster.released(backend)
+        if self.queue:
+            self._wake_later()
+
+    def _wake_later(self) -> None:
         if self.queue and not self._wake_scheduled:
             self._wake_scheduled = True
             self.poller.later(self._wake)
@@ -139,6 +147,10 @@ class BackendPool:
         self.queue[exchange] = None
         return True
 
+    def crowded(self) -> bool:
+        """True when a newcomer has to queue behind those who wait, and not all of these wait for one full backend."""
+        return self._wake_scheduled or self.cluster.full(self.poller.now)
+
     def leave(self, exchange: Waiting) -> None:
         """Take an exchange out of the queue, if it is there."""
         self.queue.pop(exchange, None)
@@ -146,7 +158,7 @@ class BackendPool:
     def _wake(self) -> None:
         self._wake_scheduled = False
         for _ in range(len(self.queue)):
-            if not self.cluster.usable(self.poller.now):
+            if self.cluster.full(self.poller.now):
                 return
             exchange, _none = self.queue.popitem(last=False)
             exchange.backend_freed()

@@ -95,6 +95,9 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
     length, minor = response.length, request.minor
     # a body of unknown length ends with the connection of a client that knows no chunks
     keep_alive = request.keep_alive and (length >= 0 or minor == 1) and client.may_go_on()
+    if keep_alive and forwarding.request_body is not None:
+        # the rest of a body is never read as a request, so it has to be there
+        keep_alive = forwarding.request_body.done
     forwarding.keep_alive = keep_alive
     forwarding.response_began = True
     head = head_writer.response_head(response, minor, keep_alive=keep_alive)
@@ -141,8 +144,11 @@ def _upgrade(forwarding: Forwarding, upstream: Upstream, response: Response, res
     forwarding.first_byte_s = client.poller.now - forwarding.started
     if target.sticky is not None:
         _stick(forwarding, target.sticky, upstream, response)
-    if forwarding.exchange is not None:
-        _filter(forwarding, response)
+    chain = forwarding.route.chain if forwarding.route is not None else None
+    failed = _filter(forwarding, response) if chain is not None and chain.has_response else None
+    if failed is not None:
+        forwarding.answer(failed, INTERNAL)
+        return
     head = head_writer.interim_head(response)
     forwarding.upstream = None
     tunnel = TunnelSession(client, upstream, forwarding)

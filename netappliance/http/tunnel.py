@@ -91,6 +91,11 @@ class TunnelSession(Session):
         """A bug in a callback of ours."""
         self.close(INTERNAL)
 
+    @property
+    def sent_to_client(self) -> int:
+        """Bytes, the head of the 101 included."""
+        return self._client_leg.sent
+
     def refresh(self) -> None:
         """Take the counters over from the legs."""
         client, backend = self._client_leg, self._backend_leg

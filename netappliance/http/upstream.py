@@ -27,6 +27,9 @@ class UpstreamUser(Protocol):
     def upstream_readable(self) -> None:
         """There is something to read, or the end."""
 
+    def upstream_took(self) -> None:
+        """A part of what waited was sent."""
+
     def upstream_writable(self) -> None:
         """Everything that waited was sent."""
 
@@ -146,6 +149,8 @@ class Upstream:
             return
         if sent < len(out):
             self.out = out[sent:]
+            if self.user is not None:
+                self.user.upstream_took()
             return
         self.out = None
         if self.user is not None:

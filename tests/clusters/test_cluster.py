@@ -137,10 +137,14 @@ class ClusterTests(SynchronousTestCase):
         self.assertEqual((backend.up, cluster.connect_secs.count), (True, 1))
 
 
+def well(backend: Backend, now: float) -> bool:
+    """True for one that could be used if it had a place."""
+    return backend.healthy and now >= backend.backoff.until and not backend.draining
+
+
 def eligible(backend: Backend, now: float) -> bool:
     """The rule in plain words, without the cluster's memory of it."""
-    rested = now >= backend.backoff.until
-    return backend.healthy and rested and not (backend.draining or backend.full)
+    return well(backend, now) and not backend.full
 
 
 LAYOUTS = (
@@ -203,8 +207,11 @@ class ChoiceProperties(SynchronousTestCase):
         can = [backend for backend in cluster.backends if eligible(backend, now)]
         chosen = cluster.choose(b"key", now)
         if chosen is None:
-            self.assertTrue(all(backend.full or backend.draining for backend in cluster.backends))
+            wait_for = [backend for backend in cluster.backends if well(backend, now)] or cluster.backends
+            self.assertTrue(all(backend.full or backend.draining for backend in wait_for))
+            self.assertEqual(cluster.full(now), any(not backend.draining for backend in wait_for))
             return None
+        self.assertFalse(cluster.full(now))
         self.assertFalse(chosen.full or chosen.draining)
         self.assertEqual(cluster.fail_open_total - opened, 0 if can else 1)
         if can:
