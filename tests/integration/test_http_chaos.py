@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from tests.integration.http_support import (
     BackendConnection,
@@ -122,11 +123,19 @@ class ChaosTests(HttpProxyTestCase):
             client.sock.close()
         return self.client()
 
-    @staticmethod
-    def exchange(client: Client, data: bytes, token: str, how: str, body: bytes) -> str:
-        """Say how it went: right, refused (502 for a bad backend), cut, or what was wrong."""
+    @classmethod
+    def exchange(cls, client: Client, data: bytes, token: str, how: str, body: bytes) -> str:
+        """Send a request and judge its answer."""
         try:
             client.send(data)
+        except OSError:
+            return "cut" if how in BAD or how == "early" else "cut off"
+        return cls.verdict(client, token, how, body)
+
+    @staticmethod
+    def verdict(client: Client, token: str, how: str, body: bytes) -> str:
+        """Say how it went: right, refused (502 for a bad backend), cut, or what was wrong."""
+        try:
             got: Message = client.read()
             while got.status < 200:
                 got = client.read()
@@ -144,13 +153,43 @@ class ChaosTests(HttpProxyTestCase):
             return "cut"
         return verdict
 
+    def run_pipelines(self, number: int, problems: list[str], counts: dict[str, int]) -> None:
+        """Send bursts of requests in one piece, then read the answers."""
+        rng = random.Random(1000 + number)
+        client = self.client()
+        for turn in range(TURNS // 2):
+            burst = []
+            for place in range(rng.randrange(1, 7)):
+                how = rng.choice(GOOD + BAD) if rng.random() < 0.3 else "plain"
+                body = b"b" * rng.choice((0, 0, 7, 3000))
+                burst.append((f"p{number}-{turn}-{place}-{rng.randrange(10**9)}", how, body))
+            client.send(b"".join(self.request(rng, *each) for each in burst))
+            for token, how, body in burst:
+                verdict = self.verdict(client, token, how, body)
+                counts[verdict] = counts.get(verdict, 0) + 1
+                if verdict not in ("right", "refused", "cut"):
+                    problems.append(f"{how} {token}: {verdict}")
+                if verdict == "cut":
+                    client.sock.close()
+                    client = self.client()
+                    break
+        client.sock.close()
+
     def test_nobody_gets_anothers_response(self) -> None:
         """Each token comes back to its client, or an honest error; the rest of the connection is in order."""
+        self.check(self.run_client)
+
+    def test_pipelined_responses_stay_in_order(self) -> None:
+        """In bursts of up to six, among the same failures."""
+        self.check(self.run_pipelines)
+
+    def check(self, run: Callable[[int, list[str], dict[str, int]], None]) -> None:
+        """Let all clients run; nothing may be wrong, lost or left."""
         backends = [self.backend(misbehave) for _ in range(3)]
         proxy = self.front(*backends, cluster="balance = random\n")
         problems: list[str] = []
         counts: dict[str, int] = {}
-        threads = [threading.Thread(target=self.run_client, args=(n, problems, counts)) for n in range(CLIENTS)]
+        threads = [threading.Thread(target=run, args=(n, problems, counts)) for n in range(CLIENTS)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -160,7 +199,7 @@ class ChaosTests(HttpProxyTestCase):
             backend.failures.clear()
         self.assertEqual(problems, [])
         self.assertGreater(counts["right"], CLIENTS * TURNS // 2)
-        self.assertGreater(counts.get("refused", 0), 5)
+        self.assertGreater(counts.get("refused", 0) + counts["cut"], 5)
         self.wait_idle(proxy)
         opened = proxy.metric("session_total", kind="http")
         self.assertEqual(proxy.metric("session_closed_total", kind="http"), opened)
