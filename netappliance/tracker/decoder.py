@@ -63,12 +63,13 @@ _change: Callable[[tuple[Any, ...]], Change] = partial(tuple.__new__, Change)
 class Layout:
     """How to decode messages that look like one that was walked."""
 
-    __slots__ = ("expected", "mask", "pick", "rest", "run_expected", "run_mask", "unpack", "unpack_run")
+    __slots__ = ("expected", "mask", "pick", "rest", "run_expected", "run_mask", "size", "unpack", "unpack_run")
 
     def __init__(self, message: bytes, headers: list[int], values: dict[str, tuple[int, str]], kind: int) -> None:
         """
         :param headers: offsets of all attribute headers. :param values: field -> (offset, code of struct).
         """
+        self.size = len(message)
         mask = bytearray(len(message))
         mask[:8] = b"\xff" * 8  # length, type and flags
         for offset in headers:
@@ -112,21 +113,29 @@ class Decoder:
     """Decodes what one kernel sends; garbage is counted and left out, never raised."""
 
     def __init__(self) -> None:
-        self._layouts: dict[int, list[Layout]] = {}
+        #: length, type and flags as in the message -> layouts
+        self._layouts: dict[bytes, list[Layout]] = {}
         self._known = 0
+
+    def single(self, data: bytes) -> Change | None:
+        """Decode a receive that is one message of a known layout, as events are; None: ask :meth:`decode`."""
+        known = self._layouts.get(data[:8])
+        if known is None or known[0].size != len(data):
+            return None
+        layout = _matching(known, data)
+        return None if layout is None else _change(layout.pick(layout.unpack(data) + layout.rest))
 
     def decode(self, data: bytes) -> Batch:
         """Decode everything of one receive."""
         changes: list[Change] = []
         done, errno, malformed = False, 0, 0
         offset, size, no_run = 0, len(data), 0
-        unpack, layouts = HEADER.unpack_from, self._layouts
         while offset + 16 <= size:
-            length, kind, flags, _, _ = unpack(data, offset)
+            length, kind, flags, _, _ = HEADER.unpack_from(data, offset)
             end = offset + length
             if length < 16 or end > size:
                 return Batch(changes, done, errno, malformed + 1)
-            known = layouts.get(length)
+            known = self._layouts.get(data[offset : offset + 8])
             if known is not None and offset >= no_run:
                 no_run = offset + RUN * length
                 if no_run <= size and known[0].take_run(data[offset:no_run], changes):
@@ -156,7 +165,7 @@ class Decoder:
         layout = Layout(message, headers, values, kind)
         if self._known < MAX_LAYOUTS:
             self._known += 1
-            self._layouts.setdefault(len(message), []).append(layout)
+            self._layouts.setdefault(message[:8], []).append(layout)
         return _change(layout.pick(layout.unpack(message) + layout.rest))
 
 

@@ -172,7 +172,7 @@ class TrackerSection:
         'host="NAME/...", each has max_hosts of them.',
     )
     receive_buffer: int = option(
-        values.size, "8MiB", unit="size", doc="Kernel buffer for events; the kernel may give less without rights."
+        values.size, "32MiB", unit="size", doc="Kernel buffer for events; the kernel may give less without rights."
     )
     reconcile_s: float = option(
         values.positive_duration,

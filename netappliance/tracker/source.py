@@ -202,6 +202,11 @@ class ConntrackSource:
         self._reactor.addReader(self._dumps)
 
     def _on_events(self, data: bytes) -> bool:
+        change = self._decoder.single(data)
+        if change is not None:
+            self.events += 1
+            self.table.event(change, self._clock())
+            return True
         batch = self._decoder.decode(data)
         self.malformed += batch.malformed
         now = self._clock()

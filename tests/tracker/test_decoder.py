@@ -91,6 +91,10 @@ class DecodeTests(SynchronousTestCase):
         once = [Decoder().decode(each).changes for each in given_]
         for _ in range(2):
             self.assertEqual([reader.decode(each).changes for each in given_], once)
+        for raw, known in zip(given_, once, strict=True):
+            single = reader.single(raw)
+            self.assertTrue(single is None or [single] == known)
+            self.assertIsNone(reader.single(raw + b"\0"))
         together = [each for changes in once for each in changes]
         self.assertEqual(reader.decode(b"".join(given_)).changes, together)
 
@@ -120,7 +124,9 @@ class DecodeTests(SynchronousTestCase):
         reader, table = Decoder(), table_of()
         reader.decode(good)
         for data in (noise, bytes(bad), bytes(bad[: damage[0][0]]), bytes(bad) + noise, good):
+            single = reader.single(data)
             batch = reader.decode(data)
+            self.assertTrue(single is None or batch == ([single], False, 0, 0))
             self.assertEqual(batch, Decoder().decode(data))
             for each in batch.changes:
                 table.event(each, 1.0)
