@@ -6,10 +6,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from netappliance import registry
 from netappliance.config import values
 from netappliance.config.schema import option
+from netappliance.interfaces import IConnectionSource
 from netappliance.tracker.hosts import ignore_rule
 from netappliance.tracker.places import Group, group_rule
+from netappliance.tracker.source_choice import ORDER
 
 
 def _ports(value: str) -> frozenset[int] | None:
@@ -20,6 +23,14 @@ def _ports(value: str) -> frozenset[int] | None:
         return frozenset(values.list_of(values.integer(1, 65535))(value))
     except ValueError:
         raise ValueError("ports from 1 to 65535, or all") from None
+
+
+def _source(value: str) -> str:
+    ours = ("auto", *ORDER)
+    if value not in ours:
+        others = [name for name in registry.names(IConnectionSource) if name not in ours]
+        return values.choice(*ours, *others)(value)
+    return value
 
 
 def _namespaces(value: str) -> tuple[str, ...]:
@@ -56,10 +67,11 @@ class TrackerSection:
     """The host's connections by state and remote end, from the kernel's connection tracking or its sockets."""
 
     source: str = option(
-        values.choice("auto", "conntrack", "sock_diag", "proc"),
+        _source,
         "auto",
         doc="Who tells: conntrack (forwarded traffic and all protocols; needs CAP_NET_ADMIN), sock_diag (this "
-        "host's TCP sockets, needs no rights), proc (/proc/net/tcp, the last resort), or the best of these that works.",
+        "host's TCP sockets, needs no rights), proc (/proc/net/tcp, the last resort), auto for the best of these, "
+        "or a plug-in's name.",
     )
     enable: bool = option(
         values.boolean,

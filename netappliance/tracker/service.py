@@ -15,9 +15,8 @@ from netappliance.tracker.event_log import attach_event_log
 from netappliance.tracker.names import Names, reverse_lookup
 from netappliance.tracker.namespaces import Namespaces
 from netappliance.tracker.places import Places
-from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
-from netappliance.tracker.source import ConntrackSource
+from netappliance.tracker.socket_tracking import ISource
 from netappliance.tracker.sources import Sources
 from netappliance.tracker.table import Table
 
@@ -60,7 +59,7 @@ class TrackerService(Service):
         self._tick.clock = host.reactor
 
     @property
-    def source(self) -> ConntrackSource | SocketSource | ProcSource:
+    def source(self) -> ISource:
         """The source that is shown."""
         return self.sources.source
 

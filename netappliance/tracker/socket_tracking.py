@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
+from netappliance.interfaces import IConnectionSource
+from netappliance.registry import find
 from netappliance.tracker.cgroup_walk import CgroupWalk
 from netappliance.tracker.cgroups import Cgroups
 from netappliance.tracker.inet_diag import Socket
@@ -15,6 +17,30 @@ from netappliance.tracker.quality import Qualities
 from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import V4, V6, SocketTable
+
+
+class ISource(Protocol):
+    """What every source has; see :class:`netappliance.interfaces.IConnectionSource`."""
+
+    up: bool
+    lost: int
+    malformed: int
+    resyncs: int
+    refused: int
+    events: int
+    dump_secs: float
+
+    def start(self) -> None:
+        """:raises OSError: it does not work here."""
+
+    def stop(self) -> None:
+        """Close everything."""
+
+    def check_loss(self) -> bool:
+        """Do what is due; return whether something was lost. Called once a second."""
+
+    def resync(self) -> None:
+        """Read everything anew."""
 
 
 class SocketTracking:
@@ -41,7 +67,7 @@ class SocketTracking:
         self.places = places
         self.qualities = Qualities()
         self.table = SocketTable(places, self.qualities, notices=True, ephemeral=(32768, 60999))
-        self.source: SocketSource | ProcSource | None = None
+        self.source: ISource | None = None
         self.cgroups = Cgroups(section.max_cgroups)
         self.cgroup_walk = CgroupWalk(self.cgroups, section.cgroup_root, self._living_cgroups)
         if section.max_cgroups:
@@ -61,14 +87,14 @@ class SocketTracking:
 
     def start(self, name: str) -> None:
         """
-        Start the source of that name: ``sock_diag`` or ``proc``.
+        Start the source of that name: ``sock_diag``, ``proc`` or a plug-in's.
 
         :raises OSError: it does not work here.
         """
         section = self.section
         self.table.notices = name == "sock_diag"
         self.table.ephemeral = self._network.ephemeral_ports()
-        source: SocketSource | ProcSource
+        source: ISource
         if name == "sock_diag":
             source = SocketSource(
                 self.table,
@@ -78,8 +104,10 @@ class SocketTracking:
                 section.socket_interval_s,
                 self._network.open_diag,
             )
-        else:
+        elif name == "proc":
             source = ProcSource(self.table, self._reactor, self._clock, section.socket_interval_s)
+        else:
+            source = find(IConnectionSource, name).make(self.table, self._reactor, self._clock, section)
         try:
             source.start()
         except OSError:

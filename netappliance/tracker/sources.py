@@ -14,11 +14,10 @@ from netappliance.tracker.inet_diag import Socket
 from netappliance.tracker.network import OWN, Network
 from netappliance.tracker.places import Places
 from netappliance.tracker.socket_entry import both_ways
-from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
-from netappliance.tracker.socket_tracking import SocketTracking
+from netappliance.tracker.socket_tracking import ISource, SocketTracking
 from netappliance.tracker.source import ConntrackSource
-from netappliance.tracker.source_choice import UNCHOSEN, Chosen, NotTracking, choose
+from netappliance.tracker.source_choice import ORDER, UNCHOSEN, Chosen, NotTracking, choose
 from netappliance.tracker.table import Table
 
 if TYPE_CHECKING:
@@ -56,19 +55,22 @@ class Sources:
         self.sockets = SocketTracking(
             section, self._make_places(), host.reactor, host.clock, network, own_ports, self.began
         )
-        self.source: ConntrackSource | SocketSource | ProcSource = self.conntrack
+        self.source: ISource = self.conntrack
         self.table: Table | SocketTable = self.connections
         self.places = self.connections.places
 
     def start(self) -> None:
         """Start the chosen source, or choose one; the log says what cannot be seen."""
         wanted = self.section.source if self.chosen is UNCHOSEN else self.chosen.source
+        if self.name and wanted not in (*ORDER, "sockets"):
+            wanted = "auto"  # plug-ins tell of our own namespace
         starters = {
             "conntrack": partial(self._start_conntrack, wanted),
             "sock_diag": partial(self.sockets.start, "sock_diag"),
         }
         if not self.name:  # /proc/net is that of our own namespace
             starters["proc"] = partial(self.sockets.start, "proc")
+            starters.setdefault(wanted, partial(self.sockets.start, wanted))  # a plug-in's
         chosen = choose(wanted, starters)
         if chosen.source == "none":
             self._log.warn("[tracker] cannot see the connections of {where}: {why}", where=self.where, why=chosen.words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import struct
+import sys
 import tempfile
 from collections import deque
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance import plugins
+from netappliance.config.loader import load
+from netappliance.errors import ConfigErrors
+from netappliance.registry import section_kinds
 from netappliance.tracker.hosts import Hosts
 from netappliance.tracker.inet_diag import LISTEN
 from netappliance.tracker.places import Places
@@ -20,6 +25,8 @@ from netappliance.tracker.quality import Qualities
 from netappliance.tracker.socket_source import STALL_S, ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
 from netappliance.tracker.source_choice import NotTracking, choose
+from netappliance.tracker.sources import Sources
+from netappliance.tracker.standalone import StandaloneHost
 from netappliance.tracker.totals import UNOBSERVED
 from tests.tracker.test_inet_diag import DONE, LOCAL, PROC, PROC6, message
 
@@ -295,3 +302,63 @@ class ChoiceTests(SynchronousTestCase):
         self.assertEqual(self.choose("conntrack", conntrack=OSError(1, "no")), ("none", "nothing_works"))
         self.assertEqual(self.started, [])
         self.assertEqual(self.choose("sockets"), ("sock_diag", "best"))
+
+
+THIRD_PARTY_MODULE = "third_party_source"
+THIRD_PARTY = """
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+from netappliance.interfaces import IConnectionSource
+from tests.tracker.test_socket_table import record
+
+class Source:
+    lost = malformed = resyncs = refused = events = 0
+    dump_secs = 0.0
+    up = False
+    def __init__(self, table, clock):
+        self.table, self.clock = table, clock
+    def start(self):
+        self.up = True
+        self.resync()
+    def stop(self):
+        self.up = False
+    def check_loss(self):
+        return False
+    def resync(self):
+        self.table.begin_dump()
+        self.table.dumped(record(), self.clock())
+        self.table.end_dump(self.clock())
+
+@implementer(IPlugin, IConnectionSource)
+class Factory:
+    name = "imagined"
+    def make(self, table, reactor, clock, section):
+        return Source(table, clock)
+
+imagined = Factory()
+"""
+
+
+class ThirdPartyTests(SynchronousTestCase):
+    """A source of another distribution."""
+
+    def test_it_is_selected_by_its_name(self) -> None:
+        """And what it tells is shown."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / f"{THIRD_PARTY_MODULE}.py").write_text(THIRD_PARTY)
+        self.patch(plugins, "__path__", [*plugins.__path__, str(folder)])
+        self.addCleanup(sys.modules.pop, f"{plugins.__name__}.{THIRD_PARTY_MODULE}", None)
+        self.addCleanup(lambda: plugins.__dict__.pop(THIRD_PARTY_MODULE, None))
+        configuration = load("[tracker]\nsource = imagined\n", "p.ini", section_kinds())
+        (section,) = configuration.sections("tracker")
+        sources = Sources(section, StandaloneHost(FakeReactor(), lambda: 5.0), frozenset())
+        sources.start()
+        self.assertEqual((sources.chosen.source, sources.chosen.reason), ("imagined", "asked"))
+        hosts = {host.label: host.gauges[1] for host in sources.places.hosts.series()}
+        self.assertEqual(hosts, {"192.0.2.7:443": 1, "other": 0})
+
+    def test_an_unknown_name_lists_the_known_ones(self) -> None:
+        """At configuration."""
+        errors = self.assertRaises(ConfigErrors, load, "[tracker]\nsource = sockdiag\n", "p.ini", section_kinds())
+        self.assertIn("auto | conntrack | sock_diag | proc", str(errors))
