@@ -10,6 +10,7 @@ from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, PEER_FIN, READ_
 from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
 from netappliance.dataplane.sockets import pending_error, reset_on_close
 from netappliance.http.forwarding import Forwarding
+from netappliance.http.framing.request import LastHead
 from netappliance.http.identity import ClientIdentity
 from netappliance.http.message import Refusal
 from netappliance.sessions.reasons import INTERNAL, SHUTDOWN, Cause, CloseReason, Phase, Side, cause_of
@@ -54,6 +55,7 @@ class ClientConnection(Session):
         "head_began",
         "identity",
         "inbuf",
+        "last_head",
         "out",
         "poller",
         "readable",
@@ -78,6 +80,7 @@ class ClientConnection(Session):
         self.recv_into = sock.recv_into
         self.send = sock.send
         self.inbuf = b""
+        self.last_head = LastHead()
         self.out: memoryview | None = None
         self.readable = False
         self.ending = False
@@ -168,7 +171,7 @@ class ClientConnection(Session):
             data = self.inbuf
             if not data and not self._read_more(b""):
                 break
-            parsed = parse(data or self.inbuf)
+            parsed = parse(data or self.inbuf, 0, self.last_head)
             if parsed is None:
                 if not self._read_more(self.inbuf):
                     break
@@ -357,6 +360,7 @@ class ClientConnection(Session):
         if state == "exchange":
             deadline = self.forwarding.check(now)
         else:
+            self.last_head.forget()
             deadline = self.deadline
             if now >= deadline:
                 self._expired(state)

@@ -33,6 +33,66 @@ HEAD_TOO_LARGE = Refusal(431, "header block too large")
 TOO_MANY_FIELDS = Refusal(431, "too many fields")
 
 
+_NOTHING = Request(b"", b"", 1, [])
+
+
+class LastHead:
+    """
+    The fields of a connection's last request, byte for byte, and what they were judged to be.
+
+    A client that sends the same fields with each request has them judged once. What is remembered is of one connection,
+    and of its last request, so that nobody can fill it for others.
+
+    :ivar fields: from the end of the request line to the end of the head; empty = nothing is remembered.
+    """
+
+    __slots__ = ("_lines", "_missed", "_request", "fields")
+
+    #: after so many requests that were different each time nothing is remembered for a while
+    GIVE_UP = 8
+    PAUSE = 256
+
+    def __init__(self) -> None:
+        self.fields = b""
+        self._missed = 0
+        self._request = _NOTHING
+        self._lines: tuple[bytes, ...] = ()
+
+    def forget(self) -> None:
+        """Let the memory go while the connection is idle."""
+        self.fields = b""
+        self._request = _NOTHING
+        self._lines = ()
+
+    def remember(self, head: bytes, request: Request) -> None:
+        """Keep the fields of a request without a body; ``head`` is all of it."""
+        self._missed += 1
+        if self._missed % self.PAUSE > self.GIVE_UP or request.length or request.declared:
+            self.fields = b""
+            return
+        self.fields = head[head.find(b"\r\n") :]
+        self._request = request
+        self._lines = tuple(request.lines)
+
+    def again(self, line: bytes, max_target: int) -> Request | None:
+        """Return the request that the line makes with these fields; None when the line is not of the usual kind."""
+        method, _, rest = line.partition(b" ")
+        target, _, version = rest.partition(b" ")
+        known = self._request
+        if _VERSIONS.get(version) != known.minor or method not in _METHODS or target[:1] != b"/":
+            return None
+        if line.translate(None, _ALLOWED) or b"#" in target or b"\t" in target or not target.isascii():
+            return None
+        if len(target) > max_target:
+            return None
+        self._missed = 0
+        request = Request(method, target, known.minor, list(self._lines))
+        request.authority, request.host, request.port = known.authority, known.host, known.port
+        request.keep_alive, request.upgrade = known.keep_alive, known.upgrade
+        request.expect_continue, request.identity = known.expect_continue, known.identity
+        return request
+
+
 class RequestFraming:
     """
     Judges request heads of one listener.
@@ -56,10 +116,11 @@ class RequestFraming:
         self._names = names.request_names(identity)
         self._authorities = Authorities()
 
-    def parse(self, data: bytes, start: int = 0) -> tuple[Request | Refusal, int] | None:
+    def parse(self, data: bytes, start: int = 0, last: LastHead | None = None) -> tuple[Request | Refusal, int] | None:
         """
         Judge the head at ``start`` of what was received.
 
+        :param last: of the connection; makes no difference but in time.
         :return: the head and the offset of what follows it; a refusal (after which nothing may be read as a request
             any more); or None when more bytes are needed.
         """
@@ -67,8 +128,15 @@ class RequestFraming:
             start += 2  # one empty line before a request is forgiven (RFC 9112 section 2.2)
         if start == 0 and data[-4:] == b"\r\n\r\n" and len(data) <= self.max_head:
             # most likely one request without a body; with an empty line further up it would have a field without name
+            if last is not None and last.fields and data.endswith(last.fields):
+                again = last.again(data[: -len(last.fields)], self.max_target)
+                if again is not None:
+                    return again, len(data)
             judged = self._judge(data, 0, len(data) - 4)
-            if isinstance(judged[0], Request):
+            request = judged[0]
+            if isinstance(request, Request):
+                if last is not None:
+                    last.remember(data, request)
                 return judged
         end = data.find(b"\r\n\r\n", start, start + self.max_head)
         if end < 0:

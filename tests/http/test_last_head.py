@@ -1,0 +1,82 @@
+"""Fields that a connection repeats are judged once, and make no other difference."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.http.framing.request import LastHead, RequestFraming
+from netappliance.http.message import Refusal, Request
+
+LINES = (
+    b"GET / HTTP/1.1",
+    b"GET /other?x=1 HTTP/1.1",
+    b"POST /form HTTP/1.1",
+    b"OPTIONS * HTTP/1.1",
+    b"GET / HTTP/1.0",
+    b"CONNECT /x HTTP/1.1",
+    b"GET http://a.example/ HTTP/1.1",
+    b"GET /frag#ment HTTP/1.1",
+    b"GET /tab\there HTTP/1.1",
+    b"GET /two  HTTP/1.1",
+    b"GET /\xe4 HTTP/1.1",
+    b"get /lower HTTP/1.1",
+    b"G\0T / HTTP/1.1",
+    b"GET /" + b"x" * 300 + b" HTTP/1.1",
+    b"GET / HTTP/1.1\r\nX-Before: 1",
+    b"GET / HTTP/1.1\r\nHost: other.example",
+    b"GET /\r\n HTTP/1.1",
+    b"",
+)
+FIELDS = (
+    b"Host: a.example\r\nAccept: */*",
+    b"Host: a.example\r\nConnection: close\r\nCookie: a=b",
+    b"Host: a.example\r\nX-Forwarded-For: 1.2.3.4",
+    b"Host: a.example\r\nContent-Length: 0",
+    b"Host: a.example\r\nUpgrade: websocket\r\nConnection: Upgrade, X-Gone\r\nX-Gone: 1",
+    b"Host: b.example:81\r\nExpect: 100-continue",
+    b"Host: a b",
+    b"Accept: */*",
+)
+
+
+def values(found: tuple[Request | Refusal, int] | None) -> object:
+    """All that a parse says, for comparison."""
+    if found is None or isinstance(found[0], Refusal):
+        return found
+    return [getattr(found[0], slot) for slot in Request.__slots__], found[1]
+
+
+class LastHeadTests(SynchronousTestCase):
+    """With and without the memory."""
+
+    @given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(FIELDS)), min_size=1, max_size=30))
+    @settings(deadline=None, max_examples=200)
+    def test_it_makes_no_difference(self, heads: list[tuple[bytes, bytes]]) -> None:
+        """Any sequence of requests is judged as it is without."""
+        framing = RequestFraming(max_target=200)
+        last = LastHead()
+        for line, fields in heads:
+            data = line + b"\r\n" + fields + b"\r\n\r\n"
+            self.assertEqual(values(framing.parse(data, 0, last)), values(framing.parse(data)), data)
+
+    def test_requests_share_no_lines(self) -> None:
+        """A filter that changes the lines of one request changes no other."""
+        framing, last = RequestFraming(), LastHead()
+        data = b"GET / HTTP/1.1\r\n" + FIELDS[0] + b"\r\n\r\n"
+        for _ in range(3):
+            found = framing.parse(data, 0, last)
+            assert found is not None and isinstance(found[0], Request)
+            self.assertEqual(found[0].lines, [b"Accept: */*"])
+            found[0].lines.append(b"X: changed")
+
+    def test_it_gives_up_on_a_client_that_never_repeats_itself_and_tries_again(self) -> None:
+        """Remembering costs time too."""
+        framing, last = RequestFraming(), LastHead()
+        remembered = []
+        for number in range(LastHead.PAUSE + 2):
+            framing.parse(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %d\r\n\r\n" % number, 0, last)
+            remembered.append(bool(last.fields))
+        self.assertEqual(remembered.count(True), LastHead.GIVE_UP + 3)
+        self.assertTrue(remembered[-1])
