@@ -17,7 +17,7 @@ REQUESTS = "http requests/s over 64 connections"
 P99 = "http p99 us at the same rate"
 BULK = "http 1 MiB responses MiB/s"
 #: the same rate for all is this much of the slower one's maximum, of ours and HAProxy's
-LOAD = 0.55
+LOAD = 0.5
 #: wrk with requests that are built before the first is sent
 SCRIPT = """
 local file = assert(io.open("{path}", "rb"))

@@ -5,7 +5,8 @@
  *
  * FILE holds requests without bodies, one after the other, each ending in an empty line. Every answer must have status
  * 200 and a Content-Length; anything else, or a closed connection, ends the program with status 1 and a line on stderr.
- * "late" counts answers that came later than 1 s, or not at all.
+ * "late" counts answers that came later than 1 s, or not at all. The first 0.3 s, in which proxies open their
+ * connections, are sent but not counted.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -21,6 +22,7 @@
 
 #define REQUESTS 4096
 #define BUFFER 65536
+#define WARM_UP 0.3
 
 struct connection {
     int fd, used;
@@ -99,11 +101,11 @@ int main(int argc, char **argv) {
         epoll_ctl(ep, EPOLL_CTL_ADD, all[i].fd, &e);
         idle[idle_count++] = i;
     }
-    size_t total = (size_t)(rate * seconds), sent = 0, answers = 0, late = 0;
+    size_t warm = (size_t)(rate * WARM_UP), total = warm + (size_t)(rate * seconds), sent = 0, answers = 0, late = 0;
     float *took = malloc((total + 1) * sizeof *took);
     struct epoll_event events[256];
     double start = now(), t = start;
-    while (answers < total && t < start + seconds + 5) {
+    while (answers < total && t < start + WARM_UP + seconds + 5) {
         /* what is due goes out on the connection that is idle longest, so that all of them are used */
         while (sent < total && idle_count && start + sent / rate <= (t = now())) {
             struct connection *c = &all[idle[head]];
@@ -128,15 +130,18 @@ int main(int argc, char **argv) {
             c->used += got;
             if (!complete(c)) continue;
             t = now();
-            took[answers] = (float)((t - c->due) * 1e6);
+            took[answers] = c->due < start + WARM_UP ? 0 : (float)((t - c->due) * 1e6);
             if (took[answers++] > 1e6f) late++;
             idle[(head + idle_count++) % count] = number;
         }
         t = now();
     }
     late += total - answers;
-    if (!answers) fail("no answers", argv[1]);
+    if (answers <= warm) fail("no answers", argv[1]);
     qsort(took, answers, sizeof *took, compare);
+    /* those of the first moment are the zeros at the front */
+    took += warm;
+    answers -= warm;
     printf("%zu %zu %.1f %.1f %.1f %.1f\n", answers, late, took[answers / 2], took[(size_t)(answers * 0.99)],
            took[(size_t)(answers * 0.999)], took[answers - 1]);
     return 0;
