@@ -67,6 +67,7 @@ class Poller:
     :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
     :ivar round: number of the last poll that brought events, or of what ran since. Whose edge was handed out in
         this very round has seen all that came before it.
+    :ivar ready: descriptor -> edges of this round, handed out or not; None between rounds.
     :ivar crashes_total: callbacks that raised.
     """
 
@@ -84,6 +85,7 @@ class Poller:
         self._callbacks: dict[int, OnReady] = {}
         self._doomed: list[SocketType] = []
         self._in_round = False
+        self.ready: dict[int, int] | None = None
         self._round_owners: list[RoundOwner] = []
         self._later: list[Callable[[], None]] = []
         self._later_scheduled = False
@@ -189,6 +191,7 @@ class Poller:
             self.now = self.clock()
             self.round += 1
             self._in_round = True
+            self.ready = dict(events)
             for fd, mask in events:
                 # absent when an earlier callback of this round closed it
                 callback = callbacks.get(fd)
@@ -200,6 +203,7 @@ class Poller:
             while self._round_owners:
                 self._end_round()
             self._in_round = False
+            self.ready = None
             if self._doomed:
                 self._bury()
 

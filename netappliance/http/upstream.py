@@ -58,6 +58,7 @@ class Upstream:
         "connect_started",
         "connecting",
         "ending",
+        "fd",
         "idle_since",
         "out",
         "poller",
@@ -73,6 +74,7 @@ class Upstream:
 
     def __init__(self, sock: SocketType, backend: Backend, pool: BackendPool, poller: Poller) -> None:
         self.sock = sock
+        self.fd = sock.fileno()
         self.recv_into = sock.recv_into
         self.send = sock.send
         self.backend = backend
@@ -160,13 +162,17 @@ class Upstream:
         """
         True when nothing waits to be read, as must be before a request is sent.
 
-        Bytes that are there already would be taken for its response. The kernel is asked, unless this round of the
-        poller has shown all that there was: then it was read to its end before the connection was kept.
+        Bytes that are there already would be taken for its response. In a round of the poller it is known whose edges
+        are still to be handed out; else the kernel is asked.
         """
-        if self.round == self.poller.round:
-            return True
+        poller = self.poller
+        if self.round:
+            if self.round == poller.round:
+                return True
+            if poller.ready is not None:
+                return self.fd not in poller.ready
         try:
-            fcntl.ioctl(self.sock.fileno(), termios.FIONREAD, _waiting)
+            fcntl.ioctl(self.fd, termios.FIONREAD, _waiting)
         except OSError:
             return False
         return not _waiting[0]
