@@ -354,11 +354,11 @@ class Forwarding:
             return
         self._let_go()
         service = client.service
-        keep_alive = request is not None and request.keep_alive and not answer.close and not self._incomplete()
-        self.keep_alive = keep_alive = keep_alive and client.may_go_on()
         route, identity = self.route, client.identity
         if route is not None and route.chain is not None and route.chain.has_response and identity is not None:
             answer = route.chain.answered(self.exchange or self.make_exchange(identity), answer)
+        keep_alive = request is not None and request.keep_alive and not answer.close and not self._incomplete()
+        self.keep_alive = keep_alive = keep_alive and client.may_go_on()
         self.status = answer.status
         accept = fields.get_all(request.lines, b"accept") if request is not None else []
         page = service.answers.render(

@@ -91,12 +91,12 @@ class BackendPool:
         backend = upstream.backend
         section = self.cluster.section
         kept = self.idle.get(backend)
-        if kept is None:
-            kept = self.idle[backend] = []
-        if backend.draining or self.closed or len(kept) >= section.pool_max_idle:
+        if backend.draining or self.closed or len(kept or ()) >= section.pool_max_idle:
             self.overflow += 1
             self.poller.close(upstream.sock)
         else:
+            if kept is None:
+                kept = self.idle[backend] = []
             upstream.idle_since = self.poller.now
             kept.append(upstream)
             if not self.timer_slot:

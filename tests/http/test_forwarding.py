@@ -144,6 +144,25 @@ class LimitTests(ForwardingTestCase):
         world.turn()
         self.assertEqual((client.outbound.count(b"Connection: close"), bool(client.shut or client.closes)), (1, True))
 
+    def test_an_answer_that_says_close_closes_also_when_a_filter_made_it_say_so(self) -> None:
+        """A response filter that raises at our 502 turns it into a 500, which ends the connection."""
+        world = self.world()
+        world.filter.raises = lambda side: side == "response"
+        client = self.ask(world)
+        world.upstreams[0].end()
+        world.turn()
+        self.assertIn(b"Connection: close", client.outbound)
+        self.assertTrue(client.shut or client.closes)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_a_pool_that_keeps_nothing_remembers_nothing(self) -> None:
+        """Backends come and go with name resolution."""
+        world = self.world(cluster="pool_max_idle = 0")
+        self.ask(world)
+        world.upstreams[0].give(OK)
+        world.turn()
+        self.assertEqual((world.pool.idle, world.upstreams[0].closes), ({}, 1))
+
 
 class TimeoutTests(ForwardingTestCase):
     """Who is slow."""
