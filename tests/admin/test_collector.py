@@ -84,6 +84,7 @@ class FakeAppliance:
         self.log_observer = None
         self.ready = True
         self.draining = False
+        self.pages: dict[str, object] = {}
 
 
 class Broken(Collector):

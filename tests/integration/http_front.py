@@ -142,6 +142,8 @@ class WebServer(ThreadingHTTPServer):
 class HttpTestCase(ProxyTestCase):
     """An HTTP proxy in front of some backends."""
 
+    forked = True
+
     def web_server(self, handler: type[BaseHTTPRequestHandler] = Handler, port: int = 0) -> WebServer:
         """Start one."""
         server = WebServer(handler, port)

@@ -36,6 +36,8 @@ class Backend:
 class HealthTests(ProxyTestCase):
     """Two TCP backends whose health is a page."""
 
+    forked = True
+
     def front(self, check: str) -> Proxy:
         """Start a proxy in front of backends a and b."""
         self.a, self.b = Backend(self, "a"), Backend(self, "b")
@@ -109,6 +111,8 @@ class HealthTests(ProxyTestCase):
 
 class OtherTransportTests(ProxyTestCase):
     """Unix sockets and UDP."""
+
+    forked = True
 
     def test_a_unix_socket_is_checked_by_http(self) -> None:
         """Gone, it is ill."""

@@ -34,6 +34,8 @@ class Backend:
 class StickyTests(ProxyTestCase):
     """Two backends, asked in turn but for the cookie."""
 
+    forked = True
+
     def test_a_client_comes_back_to_its_backend_until_that_is_gone(self) -> None:
         """The backends see the other cookies byte for byte, and never ours."""
         backends = {name: Backend(self, name) for name in "ab"}

@@ -28,6 +28,8 @@ from tests.integration.support import (
 class TcpTestCase(ProxyTestCase):
     """A proxy in front of some backends."""
 
+    forked = True
+
     def front(
         self,
         *peers: Peer | int,

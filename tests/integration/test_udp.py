@@ -55,6 +55,8 @@ class Echo:
 class UdpTestCase(ProxyTestCase):
     """A proxy in front of datagram backends."""
 
+    forked = True
+
     def echo(self, prefix: bytes = b"", answers: int = 1) -> Echo:
         """A backend."""
         echo = Echo(prefix, answers)
