@@ -67,7 +67,7 @@ class Poller:
     :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
     :ivar round: number of the last poll that brought events, or of what ran since. Whose edge was handed out in
         this very round has seen all that came before it.
-    :ivar ready: descriptor -> edges of this round, handed out or not; None between rounds.
+    :ivar ready: descriptor -> edges of this round, handed out or not; None between rounds, and when there may be more.
     :ivar crashes_total: callbacks that raised.
     """
 
@@ -191,7 +191,7 @@ class Poller:
             self.now = self.clock()
             self.round += 1
             self._in_round = True
-            self.ready = dict(events)
+            self.ready = dict(events) if len(events) < self.MAX_EVENTS else None
             for fd, mask in events:
                 # absent when an earlier callback of this round closed it
                 callback = callbacks.get(fd)

@@ -85,7 +85,7 @@ def make_request(rng: random.Random, tag: bytes, chaos: int) -> Asked:
     """Return some request."""
     asked = Asked(tag, rng.choice((b"GET", b"GET", b"GET", b"HEAD", b"PUT", b"POST", b"POST", b"DELETE")))
     asked.minor = 0 if rng.random() < 0.1 else 1
-    lines = [b"Host: a"]
+    lines = [b"Host: a", b"Cookie: S=%b; x=y" % rng.choice((b"a", b"b", b"nobody"))]
     kind = rng.choice(("plain", "plain", "length", "length", "chunked", "expect", "upgrade", "here", "bad"))
     if kind == "bad" and not chaos:
         kind = "plain"
@@ -113,7 +113,7 @@ def make_request(rng: random.Random, tag: bytes, chaos: int) -> Asked:
         lines.append(b"Expect: 100-continue")
     if kind == "upgrade" and asked.minor:
         asked.upgrade = True
-        lines[-1:] = [b"Host: a", b"Connection: Upgrade", b"Upgrade: websocket"]
+        lines = [b"Host: a", b"Connection: Upgrade", b"Upgrade: websocket"]
     if kind == "bad":
         asked.body = None
         lines.append(rng.choice((b"Content-Length: +5", b"Transfer-Encoding: gzip", b"A : b", b"Host: b", b"X: \0")))
@@ -133,17 +133,17 @@ class ClientPeer:
     :ivar ended: (after check) the last response was the last that there could be.
     """
 
-    def __init__(self, rng: random.Random, sock: FakeSocket, requests: list[Asked]) -> None:
+    def __init__(self, rng: random.Random, sock: FakeSocket, requests: list[Asked], prefix: bytes = b"") -> None:
         self.rng = rng
         self.sock = sock
         self.requests = requests
-        self.wire = b"".join(asked.wire for asked in requests)
+        self.wire = prefix + b"".join(asked.wire for asked in requests)
         self.sent = 0
         self.gave_up = self.ended = False
         self.tunnel = b"c2b-" * 50
         self._waits: list[int] = []
         self._pauses: list[int] = []
-        at = 0
+        at = self.start = len(prefix)
         for asked in requests:
             if asked.wait_at >= 0:
                 self._waits.append(at + asked.wait_at)

@@ -254,3 +254,16 @@ class BrokenBackendTests(ForwardingTestCase):
         world.turn()
         self.assertNotIn(b"evil", second.outbound)
         self.assertEqual(len(world.upstreams), 2)
+
+    def test_an_edge_that_the_poll_had_no_room_for_is_not_overlooked(self) -> None:
+        """A full poll does not know what else is there, so the kernel is asked about a kept connection."""
+        world = self.world()
+        client = self.ask(world)
+        world.upstreams[0].give(OK)
+        world.turn()
+        world.poller.MAX_EVENTS = 1  # type: ignore[misc]
+        client.give(GET % b"/")
+        world.shuffle = lambda ready: ready.sort(key=FakeSocket.fileno)
+        world.upstreams[0].give(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        world.turn()
+        self.assertNotIn(b"evil", client.outbound)

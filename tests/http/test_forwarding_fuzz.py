@@ -27,11 +27,17 @@ CLUSTERS = ("", "retries = 1", "pool_max_idle = 1\nmax_queue = 1", "sticky_cooki
 LISTENERS = (
     "tunnel_timeout = 20s",
     "tunnel_timeout = 20s\nhalf_close = serve",
+    "tunnel_timeout = 20s\nproxy_protocol = expect\ntrusted_proxies = 192.0.2.0/24",
     "tunnel_timeout = 20s\nmax_requests = 3\nmax_body_size = 50000\nhalf_close = serve",
     (
         "tunnel_timeout = 20s\nrequest_timeout = 1s\nclient_timeout = 2s\nbackend_timeout = 2s\n"
         "max_header_size = 1KiB\nmax_target_size = 512"
     ),
+)
+PROXY_HEADERS = (
+    b"PROXY TCP4 198.51.100.1 198.51.100.2 5 80\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+    b"PROXY TCP4 nonsense\r\n",
 )
 
 
@@ -48,7 +54,7 @@ class Fuzz:
         self.world = World(
             backends=rng.choice(BACKENDS if chaos else BACKENDS[:1]),
             cluster=rng.choice(CLUSTERS if chaos else CLUSTERS[:1]),
-            http=rng.choice(LISTENERS if chaos else LISTENERS[:2]),
+            http=rng.choice(LISTENERS if chaos else LISTENERS[:3]),
             seed=seed,
         )
         self.asked: dict[bytes, Asked] = {}
@@ -56,6 +62,7 @@ class Fuzz:
         self.clients: list[ClientPeer] = []
         self.peers: list[BackendPeer] = []
         self.world.connects = self.connect
+        self.world.poller.MAX_EVENTS = rng.choice((1, 2, 3, 512))  # type: ignore[misc]
         self.connections: list[Any] = []
         raises = rng.random() < 0.1 * chaos
         self.world.filter.raises = lambda side: raises and rng.random() < 0.2
@@ -81,7 +88,7 @@ class Fuzz:
         """What a client sends behind an upgrade."""
         number = int(asked.tag.split(b"r")[0][1:])
         client = self.clients[number]
-        at = sum(len(each.wire) for each in client.requests[: client.requests.index(asked) + 1])
+        at = client.start + sum(len(each.wire) for each in client.requests[: client.requests.index(asked) + 1])
         return client.wire[at:]
 
     # -- the schedule -------------------------------------------------------------------------------------------------
@@ -94,9 +101,12 @@ class Fuzz:
         ]
         for asked in requests:
             self.asked[asked.tag] = asked
+        prefix = b""
+        if self.world.service.section.proxy_protocol == "expect":
+            prefix = self.rng.choice(PROXY_HEADERS if self.chaos else PROXY_HEADERS[:2])
         sock = self.world.client()
         sock.window = self.rng.choice((10, 1000, 1 << 20, 1 << 20))
-        self.clients.append(ClientPeer(self.rng, sock, requests))
+        self.clients.append(ClientPeer(self.rng, sock, requests, prefix))
         self.connections.append(self.world.connection(sock))
 
     def step(self) -> None:
@@ -115,7 +125,7 @@ class Fuzz:
             world.poller.doRead()
         elif what < 0.95:
             world.reactor.step()
-        elif what < 0.98:
+        elif what < 0.97:
             world.reactor.rightNow += rng.choice(
                 (0.01, 0.1, 0.5, 3.0, 70.0 if rng.random() < 0.1 else 1.0) if self.chaos else (0.01,)
             )
@@ -133,28 +143,25 @@ class Fuzz:
                 peer.sock.accept()
 
     def spoil(self) -> None:
-        """Somebody misbehaves."""
+        """Somebody misbehaves, and perhaps a client sends something at the same moment."""
         rng = self.rng
-        what = rng.randrange(5 * 4)
-        if what < 5 and self.clients:
+        what = rng.random()
+        idle = [peer for peer in self.peers if peer.idle and not peer.sock.connecting and not peer.sock.closes]
+        if what < 0.5 and idle:
+            peer = rng.choice(idle)
+            peer.over = True
+            rng.choice((lambda: peer.sock.give(EVIL), peer.sock.end, peer.sock.break_off))()
+        elif what < 0.7 and self.clients:
             client = rng.choice(self.clients)
             client.gave_up = True
-            client.sock.end() if what < 3 else client.sock.break_off()
-        elif what < 12 and self.peers:
-            peer = rng.choice(self.peers)
-            if what < 7:
-                if peer.idle and not peer.sock.connecting and not peer.tunnel:
-                    peer.over = True
-                    peer.sock.give(EVIL)
-            elif what < 9:
-                self.break_peer(peer)
-            else:
-                peer.over = True
-                peer.sock.error = peer.sock.error or errno.ECONNRESET
-                self.break_peer(peer)
-        elif what == 12 and rng.random() < 0.1:
+            rng.choice((client.sock.end, client.sock.break_off))()
+        elif what < 0.85 and self.peers:
+            self.break_peer(rng.choice(self.peers))
+        elif what > 0.995:
             self.world.appliance.draining = True
             self.world.service.stopService()
+        if self.clients and rng.random() < 0.7:
+            rng.choice(self.clients).send(patient=False)
 
     def break_peer(self, peer: BackendPeer) -> None:
         """A backend's process dies; a response until the end of the connection must not look whole then."""

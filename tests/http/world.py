@@ -184,7 +184,7 @@ class FakeEpoll:
         """Return the edges."""
         self.watched = {fd: sock for fd, sock in self.watched.items() if not sock.closes}
         ready = [sock for sock in self.watched.values() if sock.edge and sock.mask()]
-        self._world.rng.shuffle(ready)
+        self._world.shuffle(ready)
         for sock in ready[:most]:
             sock.edge = False
         return [(sock.fd, sock.mask()) for sock in ready[:most]]
@@ -259,6 +259,8 @@ class World:
 
     def __init__(self, *, backends: str = "10.0.0.1:80 id=a", cluster: str = "", http: str = "", seed: int = 0) -> None:
         self.rng = random.Random(seed)
+        #: the order of edges
+        self.shuffle: Callable[[list[FakeSocket]], None] = self.rng.shuffle
         self.sockets: list[FakeSocket] = []
         self.upstreams: list[FakeSocket] = []
         self.clients: list[FakeSocket] = []
