@@ -261,7 +261,7 @@ class BrokenBackendTests(ForwardingTestCase):
         client = self.ask(world)
         world.upstreams[0].give(OK)
         world.turn()
-        world.poller.MAX_EVENTS = 1  # type: ignore[misc]
+        world.poller.MAX_EVENTS = 1
         client.give(GET % b"/")
         world.shuffle = lambda ready: ready.sort(key=FakeSocket.fileno)
         world.upstreams[0].give(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")

@@ -62,7 +62,7 @@ class Fuzz:
         self.clients: list[ClientPeer] = []
         self.peers: list[BackendPeer] = []
         self.world.connects = self.connect
-        self.world.poller.MAX_EVENTS = rng.choice((1, 2, 3, 512))  # type: ignore[misc]
+        self.world.poller.MAX_EVENTS = rng.choice((1, 2, 3, 512))
         self.connections: list[Any] = []
         raises = rng.random() < 0.1 * chaos
         self.world.filter.raises = lambda side: raises and rng.random() < 0.2
