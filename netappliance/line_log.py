@@ -12,6 +12,8 @@ from twisted.logger import Logger
 from netappliance.errors import StartError
 from netappliance.reopenable import ReopenableFile
 
+_log = Logger()
+
 FLUSH_S = 0.25
 """Lines wait at most this long for each other (seconds)."""
 
@@ -46,8 +48,6 @@ class LineLog(Service):
     :ivar lines_total: lines made. :ivar dropped_total: lines lost. :ivar errors_total: writes and reopens that failed.
     """
 
-    _log = Logger()
-
     def __init__(
         self, what: str, target: ReopenableFile, buffer_bytes: int, call_later: CallLater, clock: Callable[[], float]
     ) -> None:
@@ -64,8 +64,9 @@ class LineLog(Service):
         self._flush_call: IDelayed | None = None
         self._next_complaint = float("-inf")
 
-    def add(self, line: bytes) -> None:
-        """Let a line, with its newline, wait for the next write."""
+    def put(self, text: str) -> None:
+        """Let a line (with its newline) wait for the next write; what is not ASCII is escaped."""
+        line = text.encode("ascii", "backslashreplace")
         self.lines_total += 1
         if self._waiting_bytes + len(line) > self._limit:
             self.dropped_total += 1
@@ -131,15 +132,28 @@ class LineLog(Service):
         except OSError as error:
             self._failed(error)
             return False
-        self._lines.clear()
-        self._waiting_bytes -= taken
-        if taken < len(data):
-            self._lines.append(data[taken:])
+        self._forget(taken)
         return not self._lines
+
+    def _forget(self, taken: int) -> None:
+        self._waiting_bytes -= taken
+        lines = self._lines
+        while taken:
+            first = lines.popleft()
+            if taken < len(first):
+                lines.appendleft(first[taken:])
+                return
+            taken -= len(first)
 
     def _failed(self, error: OSError) -> None:
         self.errors_total += 1
         now = self._clock()
         if now >= self._next_complaint:
             self._next_complaint = now + COMPLAIN_S
-            self._log.error("{what}: {path}: {error}", what=self._what, path=self._target.path, error=str(error))
+            _log.error(
+                "{what} {path}: {error}; {dropped} lines lost so far",
+                what=self._what,
+                path=self._target.path,
+                error=str(error),
+                dropped=self.dropped_total,
+            )

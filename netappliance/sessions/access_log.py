@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timezone
 from json import dumps
 from json.encoder import encode_basestring_ascii as quote
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
-from twisted.logger import Logger
 from zope.interface import implementer
 
-from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
+from netappliance.line_log import CallLater, LineLog
 from netappliance.reopenable import ReopenableFile
 from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
 from netappliance.sessions.session import Session, format_address
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
-
-_log = Logger()
-
-FLUSH_S = 0.25
-"""Lines wait at most this long for each other (seconds)."""
-
-RETRY_S = 1.0
-"""After a failed or short write the next attempt comes this much later (seconds)."""
-
-COMPLAIN_S = 60.0
-"""A failing file is logged at most once in this time (seconds)."""
 
 MAX_NOTES_CHARS = 4096
 """Notes of observers and filters beyond this are left out of the line."""
@@ -61,14 +47,6 @@ def attach_access_log(appliance: Appliance) -> AccessLog | None:
     return log
 
 
-class IDelayed(Protocol):
-    """What ``call_later`` returns."""
-
-    def cancel(self) -> None:
-        """Forget the call."""
-
-
-CallLater = Callable[[float, Callable[[], None]], IDelayed]
 Formatter = Callable[[Session, float], str]
 
 
@@ -142,13 +120,9 @@ def common_line(session: Session, started: float) -> str:
 
 
 @implementer(IConnectionObserver)
-class AccessLog(Service):
+class AccessLog(LineLog):
     """
-    Observes sessions and writes a line for each that ended.
-
-    Lines collect for at most :data:`FLUSH_S` and go out in one write. While the file takes nothing (disk full, a pipe's
-    reader stuck) up to ``buffer_bytes`` of lines wait; more are counted in ``dropped_total`` and lost. A line is never
-    torn: what a short write left over goes first next time.
+    Observes sessions and writes a line for each that ended, as :class:`LineLog` writes lines.
 
     :param target: opened when the service starts.
     :param log_format: ``json`` or ``common``.
@@ -156,8 +130,7 @@ class AccessLog(Service):
     :param clock: monotonic seconds. :param wall: seconds since the epoch.
     :param call_later: the reactor's ``callLater``.
 
-    :ivar log_format: as given. :ivar lines_total: lines made.
-    :ivar dropped_total: lines lost. :ivar errors_total: writes and reopens that failed.
+    :ivar log_format: as given.
     """
 
     name = "access_log"
@@ -172,20 +145,10 @@ class AccessLog(Service):
         wall: Callable[[], float],
         call_later: CallLater,
     ) -> None:
-        self.lines_total = 0
-        self.dropped_total = 0
-        self.errors_total = 0
-        self._target = target
+        super().__init__("[appliance] access_log", target, buffer_bytes, call_later, clock)
         self.log_format = log_format
         self.wall = wall
         self._format: Formatter = JsonLines() if log_format == "json" else common_line
-        self._limit = buffer_bytes
-        self._clock = clock
-        self._call_later = call_later
-        self._lines: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._flush_call: IDelayed | None = None
-        self._next_complaint = float("-inf")
 
     def session_opened(self, session: Session) -> None:
         """Allow; a session has no line until it ends."""
@@ -195,96 +158,3 @@ class AccessLog(Service):
         if session.logged:
             # the end is now: the start on the wall clock follows from the monotonic duration, whatever the clock did
             self.put(self._format(session, self.wall() - session.duration))
-
-    def put(self, text: str) -> None:
-        """Let a line (with its newline) wait for the next write."""
-        line = text.encode("ascii", "backslashreplace")
-        self.lines_total += 1
-        if self._waiting_bytes + len(line) > self._limit:
-            self.dropped_total += 1
-            return
-        self._lines.append(line)
-        self._waiting_bytes += len(line)
-        if self._flush_call is None:
-            self._flush_call = self._call_later(FLUSH_S, self._flush_now)
-
-    def privilegedStartService(self) -> None:
-        """
-        Open the file.
-
-        :raises StartError: it cannot be opened.
-        """
-        super().privilegedStartService()
-        try:
-            self._target.open()
-        except OSError as error:
-            raise StartError(f"[appliance] access_log: cannot open {self._target.path}: {error.strerror}") from error
-
-    def startService(self) -> None:
-        """Open the file unless that is done."""
-        if not self._target.is_open:
-            self.privilegedStartService()
-        super().startService()
-
-    def stopService(self) -> None:
-        """Write what waits and close; what the file does not take now is counted as dropped."""
-        super().stopService()
-        if self._flush_call is not None:
-            self._flush_call.cancel()
-            self._flush_call = None
-        if self._target.is_open:
-            self._write()
-        self.dropped_total += len(self._lines)
-        self._lines.clear()
-        self._waiting_bytes = 0
-        self._target.close()
-
-    def reopen(self) -> None:
-        """Write what waits into the old file, go on in a new one at the same path; a failure is logged and counted."""
-        if not self._target.is_open:
-            return
-        self._write()
-        try:
-            self._target.reopen()
-        except OSError as error:
-            self._failed(error)
-
-    def _flush_now(self) -> None:
-        self._flush_call = None
-        if not self._write():
-            self._flush_call = self._call_later(RETRY_S, self._flush_now)
-
-    def _write(self) -> bool:
-        """Write all that waits; False when something is left."""
-        if not self._lines:
-            return True
-        data = b"".join(self._lines)
-        try:
-            taken = self._target.write(data)
-        except OSError as error:
-            self._failed(error)
-            return False
-        self._forget(taken)
-        return not self._lines
-
-    def _forget(self, taken: int) -> None:
-        self._waiting_bytes -= taken
-        lines = self._lines
-        while taken:
-            first = lines.popleft()
-            if taken < len(first):
-                lines.appendleft(first[taken:])
-                return
-            taken -= len(first)
-
-    def _failed(self, error: OSError) -> None:
-        self.errors_total += 1
-        now = self._clock()
-        if now >= self._next_complaint:
-            self._next_complaint = now + COMPLAIN_S
-            _log.error(
-                "access log {path}: {error}; {dropped} lines lost so far",
-                path=self._target.path,
-                error=str(error),
-                dropped=self.dropped_total,
-            )

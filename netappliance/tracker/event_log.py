@@ -69,7 +69,6 @@ class EventLog(LineLog):
                 return
             self._allowance -= 1.0
         if self._json:
-            line = json_line(change, place[1], state, ending, now + self._table.wall_offset)
+            self.put(json_line(change, place[1], state, ending, now + self._table.wall_offset))
         else:
-            line = netfilter_line(change)
-        self.add(line.encode("ascii", "backslashreplace"))
+            self.put(netfilter_line(change))
