@@ -230,7 +230,7 @@ class RightsTests(NamespaceTestCase):
         proxy = self.proxy(CONFIG, self.prefix)
         self.assertEqual(proxy.metric("tracker_up"), 0)
         log = proxy.log()
-        self.assertIn("cannot see the host's connections", log)
+        self.assertIn("cannot see the connections of this host", log)
         self.assertIn("cannot make the kernel track connections: Operation not permitted", log)
 
     def test_auto_shows_what_it_can(self) -> None:
