@@ -80,6 +80,18 @@ class RoundTripTests(HttpProxyTestCase):
         self.assertEqual(client.ask(get()).body, b"hello world")
         self.assertEqual(len(backend.connections), 2)
 
+    def test_a_large_response_without_length_arrives_whole(self) -> None:
+        """Sōzu's test_h1_close_delimited_response_fully_delivered, at 5 MiB, for both versions."""
+        big = bytes(range(256)) * 20480
+
+        def talk(connection: BackendConnection) -> None:
+            connection.read_request()
+            connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + big)
+
+        self.front(self.backend(talk))
+        for version in ("1.1", "1.0"):
+            self.assertTrue(self.ask(get(version=version)).body == big)
+
     def test_response_without_length_closes_for_a_client_of_http_1_0(self) -> None:
         """Who does not know chunks."""
         answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(b"hello ", b"world")

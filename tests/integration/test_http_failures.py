@@ -134,6 +134,23 @@ class BackendTests(FailureTestCase):
         line = self.logged(proxy)[0]
         self.assertEqual((line["status"], line["side"], line["cause"]), (504, "backend", "timeout"))
 
+    def test_a_response_that_comes_after_its_504_is_nobodys(self) -> None:
+        """The client asks on, on the same connection, and is answered what it asked (Sōzu's test_issue_806)."""
+        late = threading.Event()
+
+        def talk(connection: BackendConnection) -> None:
+            while request := connection.read_request():
+                if request.target == b"/late":
+                    late.wait(5)
+                connection.send(echoing(request))
+
+        self.front(self.backend(talk), keys="backend_timeout = 200ms\n")
+        client = self.client()
+        self.assertEqual(client.ask(get("/late")).status, 504)
+        late.set()
+        for number in range(3):
+            self.assertEqual(client.ask(get(f"/{number}")).body, f"GET /{number} ".encode())
+
     def test_silence_of_a_backend_that_was_asked_for_100(self) -> None:
         """It is the backend that is late, not the client, who waits for its word before it sends the body: 504."""
 
@@ -588,6 +605,29 @@ class AccountingTests(FailureTestCase):
         self.wait_idle(proxy)
         self.assertEqual(proxy.metric("session_rx_bytes_total", cluster="c"), len(answer))
         self.assertEqual(proxy.metric("session_tx_bytes_total", cluster="c"), len(backend.connections[0].received))
+
+
+class ZombieTests(FailureTestCase):
+    """The sweep for sessions that nothing else ends."""
+
+    def test_a_connection_that_no_timeout_ends_is_swept(self) -> None:
+        """Sōzu's test_h1_idle_connection_zombie_metric_increments; one that is at work is left alone."""
+        proxy = self.front(self.backend(), appliance="zombie_check_interval = 1s\n")
+        idle, busy = self.client(), self.client()
+        idle.ask(get())
+        idle.sock.settimeout(0.1)
+        started = time.monotonic()
+        while time.monotonic() - started < 5:
+            busy.ask(get())
+            try:
+                if not idle.more():
+                    break
+            except TimeoutError:
+                pass
+        else:
+            self.fail("not swept")
+        self.assertEqual(busy.ask(get()).status, 200)
+        self.assertEqual(proxy.metric("zombies_total"), 1)
 
 
 class LingerTests(FailureTestCase):

@@ -261,6 +261,30 @@ class FilterTests(HttpProxyTestCase):
         release.set()
         self.assertEqual([first.read().status, third.read().status], [200, 200])
 
+    def test_retry_after_may_be_left_out(self) -> None:
+        """Sōzu's test_h1_retry_after_zero_elides_header."""
+        release = threading.Event()
+
+        def talk(connection: BackendConnection) -> None:
+            connection.read_request()
+            release.wait(10)
+
+        backend = self.backend(talk)
+        self.filtered({"f": "kind = concurrency_limit\nrequests = 1\nretry_after = 0\n"}, backend)
+        self.client().send(get())
+        backend.wait_requests(1)
+        got = self.ask(get())
+        release.set()
+        self.assertEqual((got.status, got.get("Retry-After")), (429, None))
+
+    def test_plain_requests_are_led_to_tls(self) -> None:
+        """Sōzu's test_https_redirect; the backend is not asked."""
+        backend = self.backend()
+        self.filtered({"f": "kind = https_redirect\n"}, backend)
+        got = self.ask(get("/x?y", host="a.example:8080"))
+        self.assertEqual((got.status, got.get("Location")), (301, b"https://a.example/x?y"))
+        self.assertEqual(backend.connections, [])
+
     def test_clients_of_other_networks_are_denied(self) -> None:
         """403, by the address of the peer, not by what it claims."""
         backend = self.backend()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 
+from netappliance.tcp.proxy_protocol import encode_v2
 from tests.integration.http_support import (
     BackendConnection,
     Client,
@@ -72,6 +73,16 @@ class UpgradeTests(HttpProxyTestCase):
         """They are for the tunnel, once there is one."""
         _, client = self.tunnel(behind=b"\x81\x02hi")
         self.assertEqual(client.exactly(4), b"\x81\x02hi")
+
+    def test_behind_a_proxy_header(self) -> None:
+        """Sōzu's test_proxy_protocol_websocket_upgrade."""
+        backend = self.backend(serving(SWITCH, count=1))
+        self.front(backend, keys="proxy_protocol = expect\n")
+        header = encode_v2(("9.9.9.9", 1), ("8.8.8.8", 2))
+        client = self.client().send(header + get("/ws", WISH))
+        self.assertEqual(client.read().status, 101)
+        self.assertEqual(backend.requests[0].get("X-Forwarded-For"), b"9.9.9.9")
+        self.assertTrue(client.closed())
 
     def test_a_half_closed_tunnel_drains(self) -> None:
         """The client's FIN reaches the backend, whose last words reach the client."""
