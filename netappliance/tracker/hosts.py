@@ -128,7 +128,9 @@ class Hosts:
 
     def rank(self, now: float) -> bool:
         """
-        Forget hosts that have had no connection for ``keep_s``, and show the busiest. Call every few seconds.
+        Show the busiest; forget those shown that have had no connection for ``keep_s``, and others that have none.
+
+        Call every few seconds.
 
         :return: hosts were forgotten, so that nobody may give their objects to new connections.
         """
@@ -138,7 +140,7 @@ class Hosts:
         for key, host in self._known.items():
             active = host.active
             host.score = max(active, host.score * fade)
-            if not active and not host.gauges[-1] and now - host.used > self.keep_s:
+            if not active and not host.gauges[-1] and (not host.shown or now - host.used > self.keep_s):
                 idle.append(key)
         for key in idle:
             del self._known[key]

@@ -93,8 +93,11 @@ class Places:
     def rank(self, now: float) -> None:
         """Let the hosts be ranked, and remember no place of a forgotten one."""
         if self.hosts.rank(now):
-            self._cache.clear()
-            self._places.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._cache.clear()
+        self._places.clear()
 
     def find(self, orig: bytes, reply: bytes, translated: int, now: float) -> Place:
         """Return the place of a connection by its raw tuples; ``reply`` matters only where it is ``translated``."""
@@ -114,7 +117,7 @@ class Places:
 
     def _remember(self, key: bytes, orig: bytes, reply: bytes, now: float) -> Place:
         if len(self._cache) >= CACHE:
-            self._cache.clear()
+            self._forget()
         place = self.place_of(ends(orig), ends(reply), now)
         place = self._cache[key] = self._places.setdefault(place, place)
         return place

@@ -113,6 +113,7 @@ class ConntrackSource:
         self._drops = 0
         self._dump_lost = 0
         self._dump_wanted = False
+        self._failing = False
         self._began = 0.0
         self._progress = 0.0
         self._sequence = 0
@@ -234,6 +235,7 @@ class ConntrackSource:
             self._soon(self._sweep)
             return
         self.resyncs += 1
+        self._failing = False
         self.dump_secs = self._clock() - self._began
 
     def _dump_error(self, problem: OSError) -> None:
@@ -246,7 +248,9 @@ class ConntrackSource:
         if self._events is not None:
             self._events.drain()  # what waits may be the openings of what the dump brought
         self.table.abandon_dump()
-        self._log.warn("[tracker] a dump of the kernel's connections failed: {why}", why=why)
+        if not self._failing:
+            self._failing = True
+            self._log.warn("[tracker] a dump of the kernel's connections failed: {why}; it is tried again", why=why)
 
     def _close_dumps(self) -> None:
         if self._dumps is not None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.tracker import places
-from netappliance.tracker.ctnetlink import NEW
+from netappliance.tracker.ctnetlink import DESTROY, NEW
 from netappliance.tracker.hosts import Host, Hosts, ignore_rule
 from netappliance.tracker.places import Group, Places, group_rule
 from tests.tracker.support import LOCAL, OTHER_REMOTE, REMOTE, change, raw_tuple, table_of
@@ -191,6 +191,19 @@ class HostsTests(SynchronousTestCase):
         for last in range(40):
             self.host(last, 1)
         self.assertEqual((len(self.hosts), self.hosts.overflowed, self.shown()["other"]), (32, 8, 38))
+
+    def test_a_stream_of_strangers_does_not_fill_the_room_for_good(self) -> None:
+        """Who has no series and no connection any more is forgotten at the next ranking, and every trace of it."""
+        table = table_of(limit=2)
+        for round_ in range(5):
+            for last in range(1, 30):
+                source = bytes((198, 51, round_, last))
+                for kind in (NEW, DESTROY):
+                    each = change(kind, source=source, destination=LOCAL, service=22, state=3)
+                    table.event(each, 100.0 * round_)
+            table.places.rank(100.0 * round_ + 1)
+        hosts = table.places.hosts
+        self.assertEqual((hosts.overflowed, len(hosts) <= 2, len(table.places._places) <= 3), (0, True, True))
 
     def test_clients_ports_are_no_labels(self) -> None:
         """A thousand connections of one client are one series."""
