@@ -8,7 +8,7 @@ from twisted.application.service import ServiceMaker
 proxy = ServiceMaker(
     "netappliance proxy",
     "netappliance.application",
-    "A pluggable network appliance: UDP session proxies, TCP reverse proxies, balancing clusters, metrics.",
+    "A pluggable network appliance: HTTP, TCP and UDP proxies, balancing clusters, a connection tracker, metrics.",
     "proxy",
 )
 
