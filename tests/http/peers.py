@@ -84,7 +84,7 @@ def dechunked(data: bytes) -> tuple[bytes, int]:
 def make_request(rng: random.Random, tag: bytes, chaos: int) -> Asked:
     """Return some request."""
     asked = Asked(tag, rng.choice((b"GET", b"GET", b"GET", b"HEAD", b"PUT", b"POST", b"POST", b"DELETE")))
-    asked.minor = 0 if rng.random() < 0.1 else 1
+    asked.minor = 0 if rng.random() < 0.2 else 1
     lines = [b"Host: a", b"Cookie: S=%b; x=y" % rng.choice((b"a", b"b", b"nobody"))]
     kind = rng.choice(("plain", "plain", "length", "length", "chunked", "expect", "upgrade", "here", "bad"))
     if kind == "bad" and not chaos:
@@ -96,7 +96,7 @@ def make_request(rng: random.Random, tag: bytes, chaos: int) -> Asked:
     target = b"/here" if kind == "here" else b"/" + tag
     body = b""
     if kind in ("length", "chunked", "expect"):
-        size = rng.choice((0, 1, 10, 3000, 70000) if rng.random() < 0.3 else (1, 10, 300))
+        size = rng.choice((0, 1, 10, 3000, 70000, 140000) if rng.random() < 0.3 else (1, 10, 300))
         body = (b"<" + tag + b">GET /evil HTTP/1.1\r\nHost: a\r\n\r\n") * (size // 20 + 1)
         body = body[:size]
     if kind == "chunked" and asked.minor:

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.http.message import Exchange
 from tests.http.world import FakeSocket, World, error_of
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -267,3 +268,28 @@ class BrokenBackendTests(ForwardingTestCase):
         world.upstreams[0].give(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
         world.turn()
         self.assertNotIn(b"evil", client.outbound)
+
+
+class RepeatedFieldsTests(ForwardingTestCase):
+    """Requests of one connection whose fields are the same, byte for byte, and so are judged once."""
+
+    def test_what_a_filter_does_to_one_request_is_not_done_to_the_next(self) -> None:
+        """A rewritten Host is rewritten anew, from what the client sent."""
+        world = self.world()
+
+        def rewrite(exchange: Exchange) -> None:
+            request = exchange.request
+            request.forwarded_host = request.forwarded_host or request.authority
+            request.authority = b"inner." + request.authority
+            request.lines.append(b"A: b")
+
+        self.patch(world.filter, "also", rewrite)
+        client = self.ask(world)
+        world.upstreams[0].give(OK)
+        world.turn()
+        client.give(GET % b"/second")
+        world.turn()
+        first, second = bytes(world.upstreams[0].outbound).split(b"\r\n\r\n")[:2]
+        ours = [head.partition(b"X-Request-Id")[0].split(b"\r\n")[1:] for head in (first, second)]
+        self.assertEqual(ours[0], ours[1])
+        self.assertIn(b"Host: inner.a\r\n", second)

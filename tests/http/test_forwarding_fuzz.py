@@ -71,7 +71,7 @@ class Fuzz:
 
     def connect(self, sock: FakeSocket) -> None:
         """A backend is asked for a connection."""
-        sock.window = self.rng.choice((10, 1000, 1 << 20, 1 << 20))
+        sock.window = self.rng.choice((0, 10, 1000, 1 << 20, 1 << 20))
         if self.chaos and self.rng.random() < 0.1:
             raise error_of(self.rng.choice((errno.ECONNREFUSED, errno.EMFILE, errno.ENETUNREACH)))
         if self.rng.random() < 0.5:
@@ -105,7 +105,7 @@ class Fuzz:
         if self.world.service.section.proxy_protocol == "expect":
             prefix = self.rng.choice(PROXY_HEADERS if self.chaos else PROXY_HEADERS[:2])
         sock = self.world.client()
-        sock.window = self.rng.choice((10, 1000, 1 << 20, 1 << 20))
+        sock.window = self.rng.choice((0, 10, 1000, 1 << 20, 1 << 20))
         self.clients.append(ClientPeer(self.rng, sock, requests, prefix))
         self.connections.append(self.world.connection(sock))
 

@@ -17,6 +17,7 @@ LINES = (
     b"GET / HTTP/1.0",
     b"CONNECT /x HTTP/1.1",
     b"GET http://a.example/ HTTP/1.1",
+    b"GET http://a.example/ HTTP/1.0",
     b"GET /frag#ment HTTP/1.1",
     b"GET /tab\there HTTP/1.1",
     b"GET /two  HTTP/1.1",

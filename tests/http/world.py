@@ -200,6 +200,7 @@ class Recorder:
         self.begun: list[Exchange] = []
         self.finished_ones: list[Exchange] = []
         self.raises: Callable[[str], bool] = lambda side: False
+        self.also: Callable[[Exchange], None] = lambda exchange: None
 
     def _maybe(self, side: str) -> None:
         if self.raises(side):
@@ -208,6 +209,7 @@ class Recorder:
     def request(self, exchange: Exchange) -> Answer | None:
         """Remember."""
         self.begun.append(exchange)
+        self.also(exchange)
         self._maybe("request")
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 
 from netappliance.http.framing import body_length, names
 from netappliance.http.framing.authority import Authorities
@@ -67,12 +68,16 @@ class LastHead:
     def remember(self, head: bytes, request: Request) -> None:
         """Keep the fields of a request without a body; ``head`` is all of it."""
         self._missed += 1
-        if self._missed % self.PAUSE > self.GIVE_UP or request.length or request.declared:
+        target_at = len(request.method) + 1
+        plain = head[target_at : target_at + 1] == b"/"  # an absolute target has said the host
+        if self._missed % self.PAUSE > self.GIVE_UP or request.length or request.declared or not plain:
             self.fields = b""
             return
         self.fields = head[head.find(b"\r\n") :]
-        self._request = request
         self._lines = tuple(request.lines)
+        # filters may change the request, so what is kept is a copy
+        self._request = copy(request)
+        self._request.identity = request.identity and list(request.identity)
 
     def again(self, line: bytes, max_target: int) -> Request | None:
         """Return the request that the line makes with these fields; None when the line is not of the usual kind."""
@@ -89,7 +94,9 @@ class LastHead:
         request = Request(method, target, known.minor, list(self._lines))
         request.authority, request.host, request.port = known.authority, known.host, known.port
         request.keep_alive, request.upgrade = known.keep_alive, known.upgrade
-        request.expect_continue, request.identity = known.expect_continue, known.identity
+        request.expect_continue = known.expect_continue
+        if known.identity is not None:
+            request.identity = list(known.identity)
         return request
 
 
