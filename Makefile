@@ -22,6 +22,10 @@ $(VENV)/.test: $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
 $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'
 	@touch $@
@@ -39,7 +43,7 @@ lint: $(VENV)/.lint ## ruff
 type: $(VENV)/.lint ## mypy --strict
 	$(BIN)/mypy
 
-bench: $(VENV)/.test ## side by side with nginx, HAProxy and Envoy (BENCH="--only tcp --quick" for a part)
+bench: $(VENV)/.bench ## side by side with nginx, HAProxy and Envoy (BENCH="--only tcp --quick" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)
