@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import h11
@@ -129,6 +130,23 @@ class CorpusTests(SynchronousTestCase):
             if len(connection.complete) > 1:
                 data = b"".join(written(*each) for each in connection.complete)
                 self.assertEqual(tuple(read_by_h11(data)), connection.outcome[1], case.label)
+
+
+class CostTests(SynchronousTestCase):
+    """What a client can make the framing code work for a few bytes."""
+
+    def test_heads_and_trailers_that_come_octet_by_octet_stay_cheap(self) -> None:
+        """16 KiB in as many reads, each of which looks at all that came before: under a second for each."""
+        chunked = b"POST /t HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        for name, data in (
+            ("fields", b"GET /t HTTP/1.1\r\n" + b"X: 1\r\n" * 120 + b"Y: " + b"a" * 15000),
+            ("target", b"GET /" + b"a" * 16000),
+            ("trailer", chunked + b"X: " + b"a" * 16000),
+        ):
+            started = time.process_time()
+            connection = FramedConnection().feed_all(data[at : at + 1] for at in range(len(data)))
+            self.assertIsNone(connection.refusal, name)
+            self.assertLess(time.process_time() - started, 1.5, name)
 
 
 class SplitTests(SynchronousTestCase):

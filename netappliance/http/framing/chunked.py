@@ -16,7 +16,6 @@ _SIZE_LINE = re.compile(
     rb"(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"
     rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"))?)*'
 )
-_FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 #: a trailer that says what the head decides is an attack on whoever believes it; others that may not be there
 #: (RFC 9110 section 6.5.1) are left out
 _REFUSED = names.PROTECTED | {b"connection", b"te", b"trailer"}
@@ -115,7 +114,7 @@ class ChunkedDecoder:
 
     def _judge_trailer(self, line: bytes) -> Refusal | None:
         name, colon, value = line.partition(b":")
-        if not colon or not names.is_token(name) or not _FIELD_VALUE.fullmatch(value):
+        if not colon or not names.is_token(name) or value.translate(None, names.ALLOWED):
             return BAD_TRAILER
         self._max_trailers -= len(line) + 2
         if self._max_trailers < 0:
@@ -133,7 +132,7 @@ class ChunkedDecoder:
         if self._state == _SIZE:
             if len(bare) > MAX_SIZE_LINE or b"\r" in bare or b"\n" in bare or not _begins_size_line(bare):
                 return BAD_SIZE
-        elif not _FIELD_VALUE.fullmatch(bare):
+        elif bare.translate(None, names.ALLOWED):
             return BAD_TRAILER
         elif len(bare) > self._max_trailers:
             return TRAILERS_TOO_LARGE

@@ -107,6 +107,25 @@ LINE_ENDS = [b"\r\n" * count for count in range(1025)]
 MAX_FIELDS = len(LINE_ENDS) - 1
 
 
+_BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
+
+
+def bad_octet(head: bytes) -> int:
+    """
+    Return where the first octet is that no head may hold, or a CR or LF that is no part of a line's end; -1 for none.
+
+    The last octet may be a CR whose LF is still to come. What is good is told by counting, at the speed of memory, for
+    a head that comes octet by octet is looked at once for each.
+    """
+    ends = b"\r\n" * head.count(b"\r\n")
+    if head.endswith(b"\r"):
+        ends += b"\r"
+    if head.translate(None, ALLOWED) == ends:
+        return -1
+    match = _BAD_LINE.search(head)
+    return -1 if match is None else match.start()
+
+
 def is_token(text: bytes) -> bool:
     """True for a token of at most 256 bytes (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(text) is not None

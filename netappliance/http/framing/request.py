@@ -14,7 +14,6 @@ _ALLOWED, _LINE_ENDS = names.ALLOWED, names.LINE_ENDS
 _HOST, _CONNECTION, _DROP = names.HOST, names.CONNECTION, names.DROP
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
 _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
-_BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([/?][^#]*)?", re.IGNORECASE)
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
@@ -297,10 +296,10 @@ def _first_problem(head: bytes) -> Refusal | None:
 
     The same for a part and for the whole, so that the verdict does not depend on how the bytes came.
     """
-    match = _BAD_LINE.search(head)
+    bad = names.bad_octet(head)
     line_end = head.find(b"\r\n")
-    if line_end >= 0 and (match is None or match.start() > line_end):
+    if line_end >= 0 and (bad < 0 or bad > line_end):
         parts = head[:line_end].split(b" ")
         if len(parts) != 3 or parts[2] not in _VERSIONS or not _is_method(parts[0]):
             return BAD_REQUEST_LINE
-    return BAD_OCTET if match is not None else None
+    return BAD_OCTET if bad >= 0 else None

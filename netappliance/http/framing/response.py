@@ -8,7 +8,6 @@ from netappliance.http.framing import body_length, names
 from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")
 #: the beginning of a status line, as far as it is there
 _STATUS_START = b"HTTP/1."
 _STATUS_LINES = 1024
@@ -146,10 +145,10 @@ def _judge_length(
 
 def _first_problem(head: bytes) -> Refusal | None:
     """Find the first thing wrong that shows before the head is complete, as in a request."""
-    match = _BAD_LINE.search(head)
+    bad = names.bad_octet(head)
     line_end = head.find(b"\r\n")
     if not head.startswith(_STATUS_START[: len(head)]):
         return BAD_STATUS_LINE
-    if line_end >= 0 and (match is None or match.start() > line_end) and not _STATUS_LINE.fullmatch(head[:line_end]):
+    if line_end >= 0 and (bad < 0 or bad > line_end) and not _STATUS_LINE.fullmatch(head[:line_end]):
         return BAD_STATUS_LINE
-    return BAD_OCTET if match is not None else None
+    return BAD_OCTET if bad >= 0 else None
