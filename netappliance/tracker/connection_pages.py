@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from netappliance.admin.site import Page, refusal
@@ -17,6 +18,9 @@ from netappliance.tracker.query import parse_filter
 PATH = "/api/v1/connections"
 SLICE_S = 0.01
 """A search keeps the reactor for at most about this long in one turn (seconds)."""
+
+MAX_SEARCHES = 4
+"""Searches at once; further ones are refused, for each takes its slice of every turn."""
 
 _JSON = b"application/json"
 
@@ -31,6 +35,8 @@ def connection_pages(
     ``/api/v1/connections/ID`` ends one, for those who may change state. Both take ``namespace``.
     """
 
+    running: set[Deferred[bytes]] = set()
+
     def listing(request: Request) -> bytes | Deferred[bytes]:
         try:
             terms = _terms(request)
@@ -40,7 +46,17 @@ def connection_pages(
             return refusal(request, 400, str(error))
         except LookupError as error:
             return refusal(request, 404, str(error))
-        return _paced(chosen.search(wanted), reactor, clock)
+        if len(running) >= MAX_SEARCHES:
+            request.setHeader(b"Retry-After", b"1")
+            return refusal(request, 503, "too many searches at once")
+        answer = _paced(chosen.search(wanted), reactor, clock)
+        running.add(answer)
+
+        def over(result: bytes | Failure) -> bytes | Failure:
+            running.discard(answer)
+            return result
+
+        return answer.addBoth(over)
 
     def make_list(_may_change: Callable[[Request], bool]) -> Page:
         return Page(listing, "the host's connections: ?state= &address= &port= &min_age= &group= ...", _JSON)
