@@ -127,7 +127,8 @@ class SocketTable:
         for key, known in [each for each in self.entries.items() if each[1].generation != self._generation]:
             known.misses += 1
             if not known.counted:  # SYN_RECV and TIME_WAIT end without notice
-                self._leave(key, known, now)
+                if known.misses >= _MISSES or not self.notices:
+                    self._leave(key, known, now)
             elif lost or not self.notices:
                 self._end_unobserved(key, known, now)
             elif known.misses == _MISSES:
