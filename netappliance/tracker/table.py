@@ -57,6 +57,7 @@ class Table(Columns):
         self.dumping = False
         self.on_event: Observer | None = None
         self._destroyed: dict[bytes, int] = {}
+        self._ahead: list[tuple[bytes, Change]] = []
         self._found = 0
         self._swept = 0
 
@@ -64,6 +65,7 @@ class Table(Columns):
         """From here to the end of the sweep entries of a dump are expected, while events go on."""
         self._seen[:] = self._seen.translate(_STALE_ALL)
         self._destroyed = {}
+        self._ahead.clear()
         self._found = 0
         self._swept = 0
         self.dumping = True
@@ -75,7 +77,7 @@ class Table(Columns):
             if found >= 0:
                 self._found += found
                 return
-        slots, seen, idents, marks, destroyed = self.slots, self._seen, self._idents, self._marks, self._destroyed
+        slots, seen, idents, destroyed = self.slots, self._seen, self._idents, self._destroyed
         for change in changes:
             key = change.orig + change.zone.to_bytes(2, "big") if change.zone else change.orig
             slot = slots.get(key, -1)
@@ -86,13 +88,31 @@ class Table(Columns):
                     seen[slot] = CURRENT
                     self._merge(slot, change, now, live=False)
                     continue
-                self._lose(slot, now)
-            elif destroyed and destroyed.get(key) == change.ident:
+                # another connection in its place: the events that say so may be on their way
+                self._ahead.append((key, change))
                 continue
-            slot = self._add(key, change, now)
-            if not marks[slot] & ENDED:
-                self._found += 1
-            marks[slot] |= FOUND
+            if destroyed and destroyed.get(key) == change.ident:
+                continue
+            self._find(key, change, now)
+
+    def _find(self, key: bytes, change: Change, now: float) -> None:
+        """Store an entry that a dump brought."""
+        slot = self._add(key, change, now)
+        if not self._marks[slot] & ENDED:
+            self._found += 1
+        self._marks[slot] |= FOUND
+
+    def _catch_up(self, now: float) -> None:
+        """Take those entries of the dump of which its events, by now all taken, said nothing."""
+        for key, change in self._ahead:
+            slot = self.slots.get(key, -1)
+            if slot >= 0 and self._idents[slot] == change.ident & U32:
+                continue
+            if self._destroyed.get(key) != change.ident:
+                if slot >= 0:
+                    self._lose(slot, now)
+                self._find(key, change, now)
+        self._ahead.clear()
 
     def sweep(self, now: float, limit: int) -> bool:
         """
@@ -100,6 +120,8 @@ class Table(Columns):
 
         :param limit: most entries to drop in this call.
         """
+        if self._ahead:
+            self._catch_up(now)
         for _ in range(limit):
             slot = self._seen.find(STALE, self._swept)
             if slot < 0:
@@ -117,6 +139,7 @@ class Table(Columns):
         self._found = 0
         self._marks[:] = self._marks.translate(_ADOPT)
         self._destroyed = {}
+        self._ahead.clear()
 
     def event(self, change: Change, now: float) -> None:
         """Take a NEW, UPDATE or DESTROY event; attributes it does not carry keep their value."""
