@@ -133,8 +133,9 @@ class ClientPeer:
     :ivar ended: (after check) the last response was the last that there could be.
     """
 
-    def __init__(self, rng: random.Random, sock: FakeSocket, requests: list[Asked], prefix: bytes = b"") -> None:
-        self.rng = rng
+    def __init__(self, fuzz: Any, sock: FakeSocket, requests: list[Asked], prefix: bytes = b"") -> None:
+        self.fuzz = fuzz
+        self.rng = rng = fuzz.rng
         self.sock = sock
         self.requests = requests
         self.wire = prefix + b"".join(asked.wire for asked in requests)
@@ -163,8 +164,7 @@ class ClientPeer:
         stops = [stop for stop in (*self._waits, *self._pauses) if stop >= self.sent] if patient else []
         if stops and min(stops) == self.sent and self.rng.random() < 0.9:
             return
-        piece = self.rng.choice((1, 5, 30, 500, 5000, 70000))
-        end = min([self.sent + piece, len(self.wire), *(stop for stop in stops if stop > self.sent)])
+        end = min([self.sent + self.fuzz.piece(), len(self.wire), *(stop for stop in stops if stop > self.sent)])
         self.sock.give(self.wire[self.sent : end])
         self.sent = end
 
@@ -281,6 +281,11 @@ class BackendPeer:
         """No request is under way, as far as this side can know."""
         quiet = self._asked is None and not self.todo and not self.after and not self.over
         return quiet and self._number >= 0 and self._at == len(self.sock.outbound)
+
+    @property
+    def busy(self) -> bool:
+        """A request is coming in on a connection that has served another one."""
+        return self._number > 0 and self._asked is not None
 
     def look(self) -> None:
         """Read what the proxy sent."""
@@ -411,7 +416,7 @@ class BackendPeer:
         if self.sock.connecting or self.sock.closes:
             return
         if self.todo:
-            size = self.rng.choice((1, 10, 100, 4000, 65536, 1 << 20))
+            size = self.fuzz.piece()
             if self.over and self.todo.endswith(EVIL) and len(self.todo) - size < len(EVIL) + 2:
                 size = len(self.todo)  # later it could be taken for the next response, by whoever
             piece, self.todo = self.todo[:size], self.todo[size:]

@@ -46,6 +46,7 @@ class Fuzz:
     One run: clients, backends, and a schedule that is a function of the seed.
 
     :param chaos: 0 when everybody behaves, else how badly they do.
+    :ivar coarse: pieces and windows are large, so that more requests are done in as many steps.
     """
 
     def __init__(self, seed: int, chaos: int) -> None:
@@ -57,6 +58,7 @@ class Fuzz:
             http=rng.choice(LISTENERS if chaos else LISTENERS[:3]),
             seed=seed,
         )
+        self.coarse = rng.random() < 0.5
         self.asked: dict[bytes, Asked] = {}
         self.plans: dict[bytes, Planned] = {}
         self.clients: list[ClientPeer] = []
@@ -71,12 +73,20 @@ class Fuzz:
 
     def connect(self, sock: FakeSocket) -> None:
         """A backend is asked for a connection."""
-        sock.window = self.rng.choice((0, 10, 1000, 1 << 20, 1 << 20))
+        sock.window = self.window()
         if self.chaos and self.rng.random() < 0.1:
             raise error_of(self.rng.choice((errno.ECONNREFUSED, errno.EMFILE, errno.ENETUNREACH)))
         if self.rng.random() < 0.5:
             sock.accept()
         self.peers.append(BackendPeer(self, sock))
+
+    def window(self) -> int:
+        """Bytes that a connection takes at first."""
+        return 1 << 20 if self.coarse else self.rng.choice((0, 10, 1000, 1 << 20))
+
+    def piece(self) -> int:
+        """Bytes that a peer sends at a time, at most."""
+        return self.rng.choice((70000, 1 << 20) if self.coarse else (1, 5, 30, 500, 5000, 70000, 1 << 20))
 
     def plan(self, asked: Asked, body: bytes, *, whole: bool) -> bytes:
         """Remember a response; return its tag."""
@@ -105,8 +115,8 @@ class Fuzz:
         if self.world.service.section.proxy_protocol == "expect":
             prefix = self.rng.choice(PROXY_HEADERS if self.chaos else PROXY_HEADERS[:2])
         sock = self.world.client()
-        sock.window = self.rng.choice((0, 10, 1000, 1 << 20, 1 << 20))
-        self.clients.append(ClientPeer(self.rng, sock, requests, prefix))
+        sock.window = self.window()
+        self.clients.append(ClientPeer(self, sock, requests, prefix))
         self.connections.append(self.world.connection(sock))
 
     def step(self) -> None:
@@ -155,8 +165,8 @@ class Fuzz:
             client = rng.choice(self.clients)
             client.gave_up = True
             rng.choice((client.sock.end, client.sock.break_off))()
-        elif what < 0.85 and self.peers:
-            self.break_peer(rng.choice(self.peers))
+        elif what < 0.9 and self.peers:
+            self.break_peer(rng.choice([peer for peer in self.peers if peer.busy] or self.peers))
         elif what > 0.995:
             self.world.appliance.draining = True
             self.world.service.stopService()
@@ -189,7 +199,7 @@ class Fuzz:
         for _ in range(self.rng.choice((1, 2, 4))):
             self.new_client()
         for _ in range(self.rng.choice((50, 200, 600))):
-            if self.rng.random() < 0.01:
+            if self.rng.random() < (0.05 if self.coarse else 0.01):
                 self.new_client()
             self.step()
         self.settle()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from copy import copy
 
 from netappliance.http.framing import body_length, names
 from netappliance.http.framing.authority import Authorities
@@ -75,8 +74,11 @@ class LastHead:
         self.fields = head[head.find(b"\r\n") :]
         self._lines = tuple(request.lines)
         # filters may change the request, so what is kept is a copy
-        self._request = copy(request)
-        self._request.identity = request.identity and list(request.identity)
+        kept = self._request = Request(b"", b"", request.minor, [])
+        kept.authority, kept.host, kept.port = request.authority, request.host, request.port
+        kept.keep_alive, kept.upgrade = request.keep_alive, request.upgrade
+        kept.expect_continue = request.expect_continue
+        kept.identity = request.identity and list(request.identity)
 
     def again(self, line: bytes, max_target: int) -> Request | None:
         """Return the request that the line makes with these fields; None when the line is not of the usual kind."""
