@@ -278,19 +278,20 @@ class HttpProxyTestCase(ProxyTestCase):
         routes: str = "[route all]\ncluster = c\n",
         more: str = "",
         appliance: str = "",
+        prefix: tuple[str, ...] = (),
     ) -> Proxy:
         """
         Start a proxy for these backends (or bare ports); its port is ``self.port``.
 
         :param keys: of [http web]. :param cluster: keys of [cluster c]. :param routes: [route] sections.
-        :param more: further sections. :param appliance: keys of [appliance].
+        :param more: further sections. :param appliance: keys of [appliance]. :param prefix: e.g. prlimit.
         """
         (self.port,) = free_ports(1)
         lines = "\n".join(f"    127.0.0.1:{each if isinstance(each, int) else each.port}" for each in backends)
         head = f"[appliance]\naccess_log = access.log\nshutdown_grace = 1s\n{appliance}\n"
         back = f"[cluster c]\nbackends =\n{lines}\n{cluster}\n" if backends else ""
         listener = f"[http web]\nlisten = tcp:{self.port}:interface=127.0.0.1\n{keys}\n"
-        self.front_proxy = self.proxy(head + back + listener + routes + "\n" + more)
+        self.front_proxy = self.proxy(head + back + listener + routes + "\n" + more, prefix)
         return self.front_proxy
 
     def client(self, port: int = 0, source: str = "127.0.0.1") -> Client:

@@ -187,6 +187,8 @@ class ChaosTests(HttpProxyTestCase):
         """Let all clients run; nothing may be wrong, lost or left."""
         backends = [self.backend(misbehave) for _ in range(3)]
         proxy = self.front(*backends, cluster="balance = random\n")
+        proxy.metric("session_active")
+        descriptors = proxy.descriptors()
         problems: list[str] = []
         counts: dict[str, int] = {}
         threads = [threading.Thread(target=run, args=(n, problems, counts)) for n in range(CLIENTS)]
@@ -203,6 +205,11 @@ class ChaosTests(HttpProxyTestCase):
         self.wait_idle(proxy)
         opened = proxy.metric("session_total", kind="http")
         self.assertEqual(proxy.metric("session_closed_total", kind="http"), opened)
+        wait_for(
+            lambda: proxy.descriptors() <= descriptors + proxy.metric("http_pool_idle"),
+            "no descriptors but those of the pool are left",
+            5.0,
+        )
 
 
 class StopTests(HttpProxyTestCase):

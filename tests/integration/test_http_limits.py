@@ -105,6 +105,61 @@ class ConnectionTests(HttpProxyTestCase):
         self.assertEqual([client.read().status for client in waiting], [200, 200])
         self.assertEqual(proxy.metric("session_active"), 3)
 
+    def test_few_descriptors_turn_some_away_and_lose_nobody(self) -> None:
+        """Everybody is answered, refused or turned away, and all is well when descriptors are free again."""
+        if shutil.which("prlimit") is None:
+            self.skipTest("prlimit is not installed")
+        release = threading.Event()
+
+        def talk(connection: BackendConnection) -> None:
+            while connection.read_request():
+                release.wait(20)
+                connection.send(response(b"x"))
+
+        backend = self.backend(talk)
+        proxy = self.front(backend, prefix=("prlimit", "--nofile=100"))
+        clients = [self.client() for _ in range(120)]
+        for client in clients:
+            try:
+                client.send(get(lines="Connection: close\r\n"))
+            except OSError:
+                pass  # turned away already
+        backend.wait_requests(10)
+        release.set()
+        statuses = [client.read_or_end() for client in clients]
+        found = {got.status if got is not None else 0 for got in statuses}
+        self.assertIn(200, found)
+        self.assertTrue(found <= {200, 503, 0}, found)
+        for client in clients:
+            client.sock.close()
+        self.wait_idle(proxy)
+        for _ in range(3):
+            self.assertEqual(self.ask(get()).status, 200)
+
+    def test_an_upload_waits_for_its_backend_in_bounded_memory(self) -> None:
+        """64 MiB for a backend that does not read: the client is held, not the memory filled."""
+        go_on = threading.Event()
+
+        def talk(connection: BackendConnection) -> None:
+            request = connection.read_head()
+            assert request is not None
+            go_on.wait(10)
+            connection.read_body(request)
+            connection.send(response(b"%d" % len(request.body)))
+
+        proxy = self.front(self.backend(talk))
+        before = proxy.rss_bytes()
+        size = 64 * 1024 * 1024
+        client = self.client()
+        sender = threading.Thread(target=client.send, args=(post(b"x" * size),))
+        sender.start()
+        time.sleep(0.3)
+        self.assertLess(proxy.rss_bytes() - before, 8 * 1024 * 1024)
+        go_on.set()
+        self.assertEqual(client.read().body, b"%d" % size)
+        sender.join()
+        self.assertLess(proxy.rss_bytes() - before, 8 * 1024 * 1024)
+
     def test_a_backend_that_does_not_accept_is_503(self) -> None:
         """After connect_timeout, for each attempt."""
         full = socket.socket()
