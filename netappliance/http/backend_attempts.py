@@ -10,7 +10,10 @@ from netappliance.http.reasons import NO_BACKEND, QUEUE_FULL
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side, cause_of
 
 if TYPE_CHECKING:
+    from netappliance.clusters.backend import Backend
     from netappliance.http.forwarding import Forwarding
+    from netappliance.http.message import Request
+    from netappliance.http.service import Target
     from netappliance.http.upstream import Upstream
 
 #: methods that may be sent a second time (RFC 9110 section 9.2.2)
@@ -25,19 +28,12 @@ def choose(forwarding: Forwarding, reason: CloseReason = NO_BACKEND) -> None:
     cluster, pool = target.cluster, target.pool
     now = client.poller.now
     while forwarding.attempts < target.retries:
-        backend = None
-        if forwarding.cookie and target.sticky is not None and not forwarding.tried:
-            backend = target.sticky.backend(forwarding.cookie, now)
-            if backend is not None and backend.full:
-                wait(forwarding)
-                return
-        if backend is None:
-            key = b""
-            if target.balance_key is not None and client.identity is not None:
-                key = target.balance_key.of(request, client.identity.believed(request), client.client[1])
-            backend = cluster.choose(key, now, forwarding.tried or ())
-        if backend is None:
-            if cluster.full(now):
+        if target.particular:
+            backend = _pick(forwarding, target, request, now)
+        else:
+            backend = cluster.choose(b"", now, forwarding.tried or ())
+        if backend is None or (target.particular and backend.full):
+            if backend is not None or cluster.full(now):
                 wait(forwarding)
                 return
             break
@@ -62,6 +58,19 @@ def choose(forwarding: Forwarding, reason: CloseReason = NO_BACKEND) -> None:
         client.expect(target.connect_timeout_s)
         return
     forwarding.answer(Answer(503, "no backend could be reached"), reason)
+
+
+def _pick(forwarding: Forwarding, target: Target, request: Request, now: float) -> Backend | None:
+    """Choose by the sticky cookie, which may name a full backend to wait for, or by the balance key."""
+    client = forwarding.client
+    if forwarding.cookie and target.sticky is not None and not forwarding.tried:
+        backend = target.sticky.backend(forwarding.cookie, now)
+        if backend is not None:
+            return backend
+    key = b""
+    if target.balance_key is not None and client.identity is not None:
+        key = target.balance_key.of(request, client.identity.believed(request), client.client[1])
+    return target.cluster.choose(key, now, forwarding.tried or ())
 
 
 def attempt_failed(forwarding: Forwarding, error: OSError) -> CloseReason:

@@ -59,6 +59,7 @@ class ClientConnection(Session):
         "out",
         "poller",
         "readable",
+        "recv",
         "recv_into",
         "requests",
         "send",
@@ -77,6 +78,7 @@ class ClientConnection(Session):
         self.service = service
         self.poller = poller
         self.sock = sock
+        self.recv = sock.recv
         self.recv_into = sock.recv_into
         self.send = sock.send
         self.inbuf = b""
@@ -193,17 +195,26 @@ class ClientConnection(Session):
     def _read_more(self, data: bytes) -> bool:
         """Read on; False when there is nothing (yet)."""
         if self.readable:
-            count = self.receive(FIRST_READ)
-            if count > 0:
-                if data:
-                    self.inbuf = data + bytes(VIEW[:count])
-                else:
-                    self.inbuf = bytes(VIEW[:count])
-                    self.head_began = self.last_active
-                return True
-            if not count:
-                self.close(HEAD_FIN if data else IDLE_FIN)
+            try:
+                fresh = self.recv(FIRST_READ)
+            except BlockingIOError:
+                self.readable = False
+            except OSError as error:
+                self.lost(error)
                 return False
+            else:
+                self.last_active = now = self.poller.now
+                if not fresh:
+                    self.readable = False
+                    self.close(HEAD_FIN if data else IDLE_FIN)
+                    return False
+                self.readable = self.ending or len(fresh) == FIRST_READ
+                if data:
+                    self.inbuf = data + fresh
+                else:
+                    self.inbuf = fresh
+                    self.head_began = now
+                return True
         if data and self.state == "idle":
             self.state = "head"
             self.deadline = self.poller.now + self.service.section.request_timeout_s

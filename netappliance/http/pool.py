@@ -170,16 +170,17 @@ class BackendPool:
         limit = self.cluster.section.pool_idle_timeout_s
         oldest = now
         for backend, kept in list(self.idle.items()):
-            fresh = [upstream for upstream in kept if now - upstream.idle_since < limit and not backend.draining]
-            for upstream in kept:
-                if upstream not in fresh:
-                    self.expired += 1
-                    self.poller.close(upstream.sock)
-            if not fresh:
+            # the longest idle ones come first
+            old = 0
+            while old < len(kept) and (backend.draining or now - kept[old].idle_since >= limit):
+                self.expired += 1
+                self.poller.close(kept[old].sock)
+                old += 1
+            del kept[:old]
+            if kept:
+                oldest = min(oldest, kept[0].idle_since)
+            else:
                 del self.idle[backend]
-                continue
-            self.idle[backend] = fresh
-            oldest = min(oldest, fresh[0].idle_since)
         return oldest + limit if self.idle else 0.0
 
     def close(self) -> None:

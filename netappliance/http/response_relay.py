@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
+from netappliance.dataplane.relay import FIRST_READ
 from netappliance.http import head_writer
 from netappliance.http.bodies import ResponseBody
 from netappliance.http.message import Answer, Refusal, Response
@@ -26,21 +26,23 @@ def read(forwarding: Forwarding, upstream: Upstream) -> None:
     parse = client.service.response_framing.parse
     while forwarding.upstream is upstream and forwarding.response is None and request is not None:
         try:
-            count = upstream.recv_into(BUFFER, FIRST_READ)
+            data = upstream.recv(FIRST_READ)
         except BlockingIOError:
             upstream.readable = False
             return
         except OSError as error:
             forwarding.upstream_failed(error)
             return
+        count = len(data)
         if not count:
             forwarding.upstream_ended()
             return
         client.rx_bytes += count
         client.last_active = client.poller.now
         forwarding.rx_bytes += count
-        data = forwarding.hold + bytes(VIEW[:count]) if forwarding.hold else bytes(VIEW[:count])
-        forwarding.hold = b""
+        if forwarding.hold:
+            data = forwarding.hold + data
+            forwarding.hold = b""
         upstream.readable = more = count == FIRST_READ or upstream.ending
         at = 0
         while True:

@@ -39,6 +39,7 @@ class Target:
         "balance_key",
         "cluster",
         "connect_timeout_s",
+        "particular",
         "pool",
         "queue_timeout_s",
         "retries",
@@ -54,6 +55,8 @@ class Target:
         self.sticky = Sticky(cluster) if section.sticky_cookie else None
         #: None for policies that hash nothing
         self.balance_key = BalanceKey(section.balance_key) if cluster.needs_key else None
+        #: the choice of a backend depends on the request
+        self.particular = self.sticky is not None or self.balance_key is not None
         self.retries = section.retries
         self.connect_timeout_s = section.connect_timeout_s
         self.queue_timeout_s = section.queue_timeout_s

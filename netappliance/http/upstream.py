@@ -64,6 +64,7 @@ class Upstream:
         "poller",
         "pool",
         "readable",
+        "recv",
         "recv_into",
         "round",
         "send",
@@ -75,6 +76,7 @@ class Upstream:
     def __init__(self, sock: SocketType, backend: Backend, pool: BackendPool, poller: Poller) -> None:
         self.sock = sock
         self.fd = sock.fileno()
+        self.recv = sock.recv
         self.recv_into = sock.recv_into
         self.send = sock.send
         self.backend = backend

@@ -57,9 +57,13 @@ class ResponseFraming:
         known = self._status_lines.get(first) or self._status(first)
         if known is None:
             return BAD_STATUS_LINE, start
+        found = self._names.special(lines)
+        if found is None:
+            return BAD_FIELD, start
         response = Response(known[1], known[2], known[0], lines)
-        refusal = self._judge_fields(response, lines, method)
-        return refusal or response, end + 4
+        if method != b"HEAD" and _usual(response, found):
+            return response, end + 4
+        return _judge_fields(response, found, method) or response, end + 4
 
     def _status(self, line: bytes) -> tuple[int, int, bytes] | None:
         match = _STATUS_LINE.fullmatch(line)
@@ -70,34 +74,42 @@ class ResponseFraming:
             self._status_lines[line] = known
         return known
 
-    def _judge_fields(self, response: Response, lines: list[bytes], method: bytes) -> Refusal | None:
-        found = self._names.special(lines)
-        if found is None:
-            return BAD_FIELD
-        lengths: list[bytes] | None = None
-        codings: list[bytes] | None = None
-        connection = upgrade = b""
-        for code, _, value in found:
-            if code == _LENGTH:
-                lengths = [*(lengths or ()), value.strip(b" \t")]
-            elif code == _CODING:
-                codings = [*(codings or ()), value.strip(b" \t")]
-            elif code == _CONNECTION:
-                if value != b" keep-alive" or not response.minor:
-                    connection = connection + b"," + value if connection else value
-            elif code == _UPGRADE:
-                upgrade = value.strip(b" \t")
-        if connection:
-            refusal = _judge_connection(response, connection, upgrade)
-            if refusal is not None:
-                return refusal
-        if codings is None and lengths is not None and response.status == 200 and method != b"HEAD":
-            length = body_length.content_length(lengths)
-            if isinstance(length, Refusal):
-                return BAD_LENGTH
-            response.length = response.declared = length
-            return None
-        return _judge_length(response, lengths, codings, method)
+
+def _usual(response: Response, found: list[tuple[int, bytes, bytes]]) -> bool:
+    """Take up the fields of most responses: one Content-Length, perhaps keep-alive. False when there is more to it."""
+    length = -1
+    for code, _, value in found:
+        if code == _LENGTH and length < 0:
+            digits = value.strip(b" \t")
+            if not digits.isdigit() or len(digits) > body_length.DIGITS:
+                return False
+            length = int(digits)
+        elif code != _CONNECTION or value != b" keep-alive" or not response.minor:
+            return False
+    if length < 0 or response.status < 200 or response.status in (204, 304):
+        return False
+    response.length = response.declared = length
+    return True
+
+
+def _judge_fields(response: Response, found: list[tuple[int, bytes, bytes]], method: bytes) -> Refusal | None:
+    lengths: list[bytes] | None = None
+    codings: list[bytes] | None = None
+    connection = upgrade = b""
+    for code, _, value in found:
+        if code == _LENGTH:
+            lengths = [*(lengths or ()), value.strip(b" \t")]
+        elif code == _CODING:
+            codings = [*(codings or ()), value.strip(b" \t")]
+        elif code == _CONNECTION:
+            connection = connection + b"," + value if connection else value
+        elif code == _UPGRADE:
+            upgrade = value.strip(b" \t")
+    if connection:
+        refusal = _judge_connection(response, connection, upgrade)
+        if refusal is not None:
+            return refusal
+    return _judge_length(response, lengths, codings, method)
 
 
 def _judge_connection(response: Response, connection: bytes, upgrade: bytes) -> Refusal | None:
