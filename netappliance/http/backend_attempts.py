@@ -47,6 +47,8 @@ def choose(forwarding: Forwarding, reason: CloseReason = NO_BACKEND) -> None:
             forwarding.upstream = upstream
             send_request(forwarding, upstream)
             return
+        if forwarding.attempts:
+            forwarding.retries += 1
         forwarding.attempts += 1
         try:
             upstream = pool.connect(backend)
@@ -80,7 +82,6 @@ def attempt_failed(forwarding: Forwarding, error: OSError) -> CloseReason:
     local = cause is Cause.RESOURCE
     forwarding.backend = None
     if backend is not None and target is not None:
-        forwarding.retries += 1
         target.pool.failed(backend, blame=not local)
         forwarding.tried = [*(forwarding.tried or ()), backend]
     return CloseReason(Side.PROXY if local else Side.BACKEND, Phase.CONNECT, cause)

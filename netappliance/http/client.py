@@ -382,8 +382,10 @@ class ClientConnection(Session):
         return min(deadline, now + self.service.shortest_timeout_s)
 
     def _expired(self, state: str) -> None:
-        if state == "head" and (self.inbuf or not self.requests):
-            if self.inbuf:
+        # an empty line is no beginning of a request
+        begun = self.inbuf.strip(b"\r\n")
+        if state == "head" and (begun or not self.requests):
+            if begun:
                 self.forwarding.refuse(Refusal(408, "request head too slow"))
             else:
                 self.close(HEAD_TIMEOUT)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netappliance.http.message import Answer
 from netappliance.http.reasons import BACKEND_STALLED, BACKEND_TIMEOUT, CLIENT_TIMEOUT, QUEUE_TIMEOUT, REQUEST_TIMEOUT
+from netappliance.sessions.reasons import INTERNAL
 
 if TYPE_CHECKING:
     from netappliance.http.bodies import RequestBody
@@ -53,7 +54,9 @@ def _waits_for_100(forwarding: Forwarding, body: RequestBody) -> bool:
 
 def _check_queue(forwarding: Forwarding, now: float, target: Target | None) -> float:
     if target is None or not forwarding.queued_at:
-        return now + 1.0
+        # nothing is waited for: a callback raised at a moment when nobody knew whose it was
+        forwarding.client.close(INTERNAL)
+        return 0.0
     deadline = forwarding.queued_at + target.queue_timeout_s
     if now >= deadline:
         target.pool.queue_timeouts += 1

@@ -340,7 +340,8 @@ class Forwarding:
 
     def crashed(self) -> None:
         """A bug in a callback of ours."""
-        if self.response_began:
+        if self.status:
+            # of that response something may be sent already
             self.client.close(INTERNAL)
         else:
             self.answer(Answer(500, close=True), INTERNAL)

@@ -133,6 +133,36 @@ class QueueTests(ForwardingTestCase):
         self.assertEqual((len(world.upstreams), len(world.pool.queue)), (1, 1))
 
 
+class AttemptTests(ForwardingTestCase):
+    """How often it was tried."""
+
+    def test_retries_are_the_attempts_beyond_the_first(self) -> None:
+        """All three fail, so two were retries."""
+
+        def refuse(sock: FakeSocket) -> None:
+            raise error_of(errno.ECONNREFUSED)
+
+        world = self.world(backends="10.0.0.1:80 id=a, 10.0.0.2:80 id=b", cluster="retries = 3")
+        world.connects = refuse
+        self.ask(world)
+        self.assertEqual((self.logged(world)[0]["retries"], world.target.statistics.retries), (2, 2))
+
+    def test_a_crash_after_our_answer_was_sent_sends_no_second_one(self) -> None:
+        """Whatever follows the answer must not look like a response."""
+        world = self.world()
+        client = self.ask(world)
+
+        def fail(line: str) -> None:
+            raise ZeroDivisionError
+
+        self.patch(world.log, "put", fail)
+        world.upstreams[0].give(b"garbage\r\n\r\n")
+        world.turn()
+        world.wait(12)
+        self.assertEqual((client.outbound.count(b"HTTP/1.1 "), client.closes), (1, 1))
+        self.flushLoggedErrors(ZeroDivisionError)
+
+
 class LimitTests(ForwardingTestCase):
     """Numbers that hold for our own answers too."""
 
@@ -183,6 +213,23 @@ class TimeoutTests(ForwardingTestCase):
         self.assertEqual(bytes(client.outbound), b"")
         world.wait(12)
         self.assertIn(b"HTTP/1.1 504 ", client.outbound)
+
+    def test_an_empty_line_begins_no_request(self) -> None:
+        """A client whose last body ended with one too many is idle, and idle connections end without a word."""
+        world = self.world()
+        client = self.ask(world, GET % b"/here")
+        size = len(client.outbound)
+        client.give(b"\r\n")
+        world.turn()
+        world.wait(70)
+        self.assertEqual((len(client.outbound), client.closes), (size, 1))
+
+    def test_a_request_half_sent_is_told_why_it_ends(self) -> None:
+        """Here something began."""
+        world = self.world()
+        client = self.ask(world, b"\r\nGET / HT")
+        world.wait(12)
+        self.assertIn(b"HTTP/1.1 408 ", client.outbound)
 
 
 class UpgradeTests(ForwardingTestCase):
