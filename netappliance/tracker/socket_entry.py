@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netappliance.tracker.ctnetlink import TCP, Ends
-from netappliance.tracker.inet_diag import ESTABLISHED, Socket, TcpInfo
+from netappliance.tracker.inet_diag import Socket, TcpInfo
 from netappliance.tracker.places import Place
 
 
@@ -50,9 +50,13 @@ class SocketEntry:
 
 
 def silence_s(found: Socket) -> float:
-    """Return how long the connection has existed at least, by how long it has been silent: seconds."""
+    """
+    Return how long the connection has existed at least, by how long it has been silent: seconds.
+
+    The kernel sets these times when the handshake ends, so that they tell nothing before, nor once it has cleared them.
+    """
     info = found.info
-    if info is None or found.state != ESTABLISHED:
+    if info is None or not info.rtt_us or not found.destination_port:
         return 0.0
     return max(info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms) / 1000
 

@@ -255,6 +255,7 @@ class SocketTable:
             totals.durations.observe(now - known.since)
 
     def _end_unobserved(self, key: Key, known: SocketEntry, now: float) -> None:
+        self._killed.discard(key)
         self._leave(key, known, now)
         self.unobserved += known.place is not None
         self._count_closed(known, UNOBSERVED, now)

@@ -107,6 +107,21 @@ class LifeTests(TableTestCase):
             self.table.destroyed(notice(cookie), 2)
         self.assertEqual((self.table.opened, self.ends(), self.gauges()), (100, {"fin": 100}, [0, 0, 0, 0]))
 
+    def test_a_short_connection_lasted_at_least_as_long_as_it_was_silent(self) -> None:
+        """Its notice has no other clue to its age."""
+        self.dump(1)
+        self.table.destroyed(notice(1, info=info_bytes(acked=2, silent_ms=700)), 2)
+        self.table.destroyed(notice(2, info=info_bytes(rtt_us=0, silent_ms=11_206_940)), 2)
+        durations = self.places.totals["web", "out", "tcp"].durations
+        self.assertEqual((durations.count, durations.sum), (2, 0.7))
+
+    def test_an_operators_end_is_told_from_others(self) -> None:
+        """The notice of a killed socket looks like any reset."""
+        self.dump(1, record())
+        self.table.killed(record())
+        self.table.destroyed(notice(info=info_bytes(acked=1)), 2)
+        self.assertEqual(self.ends(), {"killed": 1})
+
     def test_a_dump_does_not_revive_what_a_notice_destroyed(self) -> None:
         """A notice during a dump is newer than what the dump brings."""
         self.dump(1, record())
