@@ -64,7 +64,7 @@ class CommandTests(SynchronousTestCase):
         wait_for(lambda: bool(get(port, "/live")) or process.poll() is not None, "the page")
 
     def test_conntrack_shows_the_seeds_gauges(self) -> None:
-        """By its flags: port, path, ignored hosts (here those of everybody else's tests); the landing page has the path."""
+        """By its flags: port, path, ignored hosts (those of all other tests here); the landing page has the path."""
         port, service = free_ports(2)
         flags = ("--listen-port", str(port), "-b", "127.0.0.1", "--listen-path=/m", "-i127.0.0.1,::1")
         self.start(port, "conntrack", *flags, "--source=sock_diag", "--debug")
