@@ -14,6 +14,9 @@ CANDIDATES_PER_SERIES = 16
 """Remote ends that are counted one by one, as a multiple of the series budget; those beyond are one number."""
 MAX_CANDIDATES = 65536
 """The same, however large the budget is (unless it is larger itself)."""
+_LIVE = 4
+"""What an opening or open connection weighs in the ranking; one that is over weighs 1."""
+
 _STAY = 1.25
 """A series keeps its place until another host is busier by this factor, so that two do not take turns."""
 
@@ -26,7 +29,7 @@ class Host:
 
     :ivar packed, port: the end itself; no address where the host stands for several.
     :ivar gauges: connections now by index of totals.GAUGES. :ivar used: when that last changed.
-    :ivar score: connections at its last ranking, halved with time. :ivar shown: it has a series of its own.
+    :ivar score: its weight at the last ranking, halved with time. :ivar shown: it has a series of its own.
     """
 
     __slots__ = ("gauges", "label", "packed", "port", "score", "shown", "used")
@@ -41,10 +44,10 @@ class Host:
         self.shown = False
 
     @property
-    def active(self) -> int:
-        """Connections in any state."""
+    def weight(self) -> int:
+        """How busy it is: 0 without connections."""
         opening, opened, closing, closed, _ = self.gauges
-        return opening + opened + closing + closed
+        return _LIVE * (opening + opened) + closing + closed
 
 
 def network_range(text: str) -> tuple[bytes, bytes]:
@@ -138,9 +141,9 @@ class Hosts:
         fade = 0.5 ** (passed / max(self.keep_s / 4, 1.0))
         idle = []
         for key, host in self._known.items():
-            active = host.active
-            host.score = max(active, host.score * fade)
-            if not active and not host.gauges[-1] and (not host.shown or now - host.used > self.keep_s):
+            weight = host.weight
+            host.score = max(weight, host.score * fade)
+            if not weight and not host.gauges[-1] and (not host.shown or now - host.used > self.keep_s):
                 idle.append(key)
         for key in idle:
             del self._known[key]

@@ -162,6 +162,14 @@ class HostsTests(SynchronousTestCase):
         self.hosts.rank(1.0)
         self.assertEqual(self.shown(), {"2": 5, "3": 3, "other": 1})
 
+    def test_an_open_connection_weighs_more_than_one_that_is_over(self) -> None:
+        """Hosts that only wait out their TIME_WAIT do not keep a new one from its series."""
+        for last in (1, 2):
+            self.host(last).gauges[2] = 3
+        self.host(3, 1)
+        self.hosts.rank(1.0)
+        self.assertEqual(self.shown()["3"], 1)
+
     def test_a_little_busier_is_not_enough(self) -> None:
         """Two hosts do not take turns."""
         self.host(1, 100), self.host(2, 100), self.host(3, 110)
