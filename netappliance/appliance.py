@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from netappliance.admin.logs import LineLogObserver
     from netappliance.clusters.cluster import Cluster
     from netappliance.config.loader import Configuration
-    from netappliance.http.pool import BackendPool
+    from netappliance.http.backends.pool import BackendPool
     from netappliance.http.routing.route import Route
     from netappliance.sessions.access_log import AccessLog
     from netappliance.tracker.directory import Directory

@@ -13,7 +13,7 @@ from netappliance.sessions.reasons import SHUTDOWN, haproxy_letters
 from netappliance.sessions.session import format_address
 
 if TYPE_CHECKING:
-    from netappliance.http.forwarding import Forwarding
+    from netappliance.http.forwarding.forwarding import Forwarding
     from netappliance.sessions.access_log import AccessLog
 
 #: characters of a request's target, host and such that go into a line

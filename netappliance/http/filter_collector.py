@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from netappliance.http.chain import RequestChain
+from netappliance.http.filters.chain import RequestChain
 from netappliance.http.routing.route import Route
 
 _PREFIX = "netappliance_http_filter_"

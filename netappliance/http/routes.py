@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netappliance.http.chain import RequestChain
 from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.filters import Resources, build_filters
+from netappliance.http.filters.chain import RequestChain
 from netappliance.http.routing.route import Route
 
 if TYPE_CHECKING:

@@ -13,22 +13,22 @@ from netappliance.answer_files import load_templates
 from netappliance.dataplane.listener import StreamListener
 from netappliance.http.access_log import request_line
 from netappliance.http.answers import Answers
-from netappliance.http.balance_key import BalanceKey
-from netappliance.http.client import ClientConnection
+from netappliance.http.backends.balance_key import BalanceKey
+from netappliance.http.backends.pool import BackendPool
+from netappliance.http.backends.sticky import Sticky
+from netappliance.http.forwarding.client import ClientConnection
+from netappliance.http.forwarding.identity import IdentityRules
 from netappliance.http.framing.request import RequestFraming
 from netappliance.http.framing.response import ResponseFraming
-from netappliance.http.identity import IdentityRules
-from netappliance.http.pool import BackendPool
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from netappliance.http.statistics import Refusals, RequestStatistics
-from netappliance.http.sticky import Sticky
 from netappliance.sessions.session import Address
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
     from netappliance.clusters.cluster import Cluster
-    from netappliance.http.forwarding import Forwarding
+    from netappliance.http.forwarding.forwarding import Forwarding
     from netappliance.http.section import HttpSection
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.chain import RequestChain
 from netappliance.http.filter_collector import filter_metrics
+from netappliance.http.filters.chain import RequestChain
 from tests.http.filters.support import build, exchange
-from tests.http.test_chain import Raising
+from tests.http.filters.test_chain import Raising
 
 
 class CollectorTests(SynchronousTestCase):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import h11
 
-from tests.http.corpus import CASES
-from tests.http.corpus.case import FORWARDED, SMALL_BODY, Case
-from tests.http.corpus.responses import ANSWERS, CUT, PASSED, BackendAnswer
+from tests.http.framing.corpus import CASES
+from tests.http.framing.corpus.case import FORWARDED, SMALL_BODY, Case
+from tests.http.framing.corpus.responses import ANSWERS, CUT, PASSED, BackendAnswer
 from tests.integration.http_message import MalformedMessageError
 from tests.integration.http_support import (
     BackendConnection,

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from netappliance.clusters.section import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
-from netappliance.http.identity import written_names
+from netappliance.http.forwarding.identity import written_names
 from netappliance.http.routing.section import RouteSection, host_groups
 from netappliance.interfaces import ISectionKind
 

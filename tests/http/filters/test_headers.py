@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.chain import RequestChain
+from netappliance.http.filters.chain import RequestChain
 from netappliance.http.filters.headers import FORBIDDEN
 from netappliance.http.message import Answer
 from tests.http.filters.support import build, exchange, response

@@ -12,8 +12,8 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config.loader import load
-from netappliance.http.chain import RequestChain
 from netappliance.http.filters import Resources, build_filters
+from netappliance.http.filters.chain import RequestChain
 from netappliance.registry import section_kinds
 from tests.http.filters.support import exchange, response
 

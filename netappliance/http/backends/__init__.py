@@ -1,0 +1,1 @@
+"""The backends' side: connections that are kept and shared, and which backend a request prefers."""

@@ -1,0 +1,181 @@
+"""A route's filters: order, what is skipped, and a filter's bug that costs one exchange."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.http.filters.base import RequestFilter
+from netappliance.http.filters.chain import LOG_EVERY_S, RequestChain
+from netappliance.http.message import Answer, Exchange, Request, Response
+
+
+def exchange(**changed: Any) -> Exchange:
+    """``GET /`` from 192.0.2.1 at second 100."""
+    fields: dict[str, Any] = {
+        "request": Request(b"GET", b"/", 1, []),
+        "client": "192.0.2.1",
+        "listener": "web",
+        "port": 8080,
+        "secure": False,
+        "route": "default",
+        "cluster": "web",
+        "captures": (),
+        "now": 100.0,
+        "request_id": b"r1",
+    }
+    return Exchange(**{**fields, **changed})
+
+
+class Noting(RequestFilter):
+    """Writes what it is asked to a list."""
+
+    def __init__(self, name: str, notes: list[str], answer: Any = None) -> None:
+        self.name = name
+        self.notes = notes
+        self.answer = answer
+
+    def request(self, exchange: Exchange) -> Any:
+        """Answer as told."""
+        self.notes.append(f"request {self.name}")
+        return self.answer
+
+    def response(self, exchange: Exchange, response: Response) -> None:
+        """Note."""
+        self.notes.append(f"response {self.name}")
+
+    def finished(self, exchange: Exchange) -> None:
+        """Note."""
+        self.notes.append(f"finished {self.name}")
+
+
+class Raising(RequestFilter):
+    """Raises in one of its methods."""
+
+    def request(self, exchange: Exchange) -> Answer | None:
+        """Raise."""
+        raise RuntimeError("broken")
+
+
+class RaisingLate(RequestFilter):
+    """Raises in the others."""
+
+    def response(self, exchange: Exchange, response: Response) -> None:
+        """Raise."""
+        raise RuntimeError("broken")
+
+    def finished(self, exchange: Exchange) -> None:
+        """Raise."""
+        raise RuntimeError("broken")
+
+
+class OnlyResponse:
+    """No base class, one method."""
+
+    def response(self, exchange: Exchange, response: Response) -> None:
+        """Add."""
+        response.lines.append(b"X-Seen: yes")
+
+
+class ChainTests(SynchronousTestCase):
+    """Order and containment."""
+
+    def setUp(self) -> None:
+        """Collect what filters and the chain tell."""
+        self.notes: list[str] = []
+        self.errors: list[tuple[str, str]] = []
+
+    def chain(self, *filters: Any) -> RequestChain:
+        """Filters named a, b, c ..."""
+        named = [(chr(ord("a") + number), made) for number, made in enumerate(filters)]
+        return RequestChain(named, lambda name, error: self.errors.append((name, str(error))))
+
+    def test_requests_run_forward_and_responses_backward(self) -> None:
+        """And each is told of the end."""
+        chain = self.chain(Noting("a", self.notes), Noting("b", self.notes))
+        seen = exchange()
+        self.assertIsNone(chain.request(seen))
+        self.assertIsNone(chain.response(seen, Response(200, b"OK", 1, [])))
+        chain.finished(seen)
+        self.assertEqual(self.notes, ["request a", "request b", "response b", "response a", "finished a", "finished b"])
+
+    def test_an_answer_ends_it_and_names_its_filter(self) -> None:
+        """Later filters do not see the request, nor its end; but all see the response."""
+        chain = self.chain(Noting("a", self.notes, Answer(403)), Noting("b", self.notes))
+        seen = exchange()
+        answer = chain.request(seen)
+        assert answer is not None
+        self.assertEqual((answer.status, answer.filter), (403, "a"))
+        self.assertIs(chain.answered(seen, answer), answer)
+        chain.finished(seen)
+        self.assertEqual(self.notes, ["request a", "response b", "response a", "finished a"])
+        self.assertEqual(chain.counters["a"].answers, {403: 1})
+
+    def test_the_end_is_told_once_and_not_without_a_beginning(self) -> None:
+        """However often the caller says so."""
+        chain = self.chain(Noting("a", self.notes))
+        seen = exchange()
+        chain.finished(seen)
+        self.assertEqual(self.notes, [])
+        chain.request(seen)
+        chain.finished(seen)
+        chain.finished(seen)
+        self.assertEqual(self.notes, ["request a", "finished a"])
+
+    def test_a_filter_that_raises_costs_one_exchange(self) -> None:
+        """500 and close, counted each time, told once a minute."""
+        chain = self.chain(Raising(), Noting("b", self.notes))
+        for now in (100.0, 100.0 + LOG_EVERY_S - 1, 100.0 + LOG_EVERY_S):
+            answer = chain.request(exchange(now=now))
+            assert answer is not None
+            self.assertEqual((answer.status, answer.close, answer.filter), (500, True, "a"))
+        self.assertEqual(self.errors, [("a", "broken")] * 2)
+        self.assertEqual((chain.counters["a"].errors, self.notes), (3, []))
+
+    def test_one_that_raises_at_the_end_does_not_keep_it_from_the_others(self) -> None:
+        """They may have something to give back."""
+        chain = self.chain(RaisingLate(), Noting("b", self.notes))
+        seen = exchange()
+        self.assertIsNone(chain.request(seen))
+        failed = chain.response(seen, Response(200, b"OK", 1, []))
+        assert failed is not None
+        self.assertEqual(failed.status, 500)
+        chain.finished(seen)
+        self.assertEqual(self.notes, ["request b", "response b", "finished b"])
+        self.assertEqual(chain.counters["a"].errors, 2)
+
+    def test_our_own_answer_becomes_500_when_the_response_side_raises(self) -> None:
+        """It is not given half edited."""
+        self.assertEqual(self.chain(RaisingLate()).answered(exchange(), Answer(404)).status, 500)
+
+    def test_a_wrong_answer_is_the_filter_s_error(self) -> None:
+        """No line of it reaches the client."""
+        for wrong in (
+            "yes",
+            Answer(100),
+            Answer(700),
+            Answer(302, lines=[b"Location: /\r\nX: y"]),
+            Answer(302, lines=["Location: /"]),  # type: ignore[list-item]
+            Answer(302, lines=[b"no colon"]),
+        ):
+            chain = self.chain(Noting("a", self.notes, wrong))
+            answer = chain.request(exchange())
+            assert answer is not None
+            self.assertEqual((answer.status, answer.lines, chain.counters["a"].errors), (500, [], 1))
+
+    def test_what_is_not_overridden_is_skipped(self) -> None:
+        """So that the service need not even call."""
+        idle = self.chain(RequestFilter(), RequestFilter())
+        self.assertEqual((idle.has_request, idle.has_response, idle.has_finished), (False, False, False))
+        late = self.chain(RequestFilter(), OnlyResponse())
+        self.assertEqual((late.has_request, late.has_response, late.has_finished), (False, True, False))
+        answer = late.answered(exchange(), Answer(404))
+        self.assertEqual(answer.lines, [b"X-Seen: yes"])
+        self.assertTrue(self.chain(RaisingLate()).has_request)
+
+    def test_a_filter_named_twice_runs_twice(self) -> None:
+        """And its counters are those of the name."""
+        chain = RequestChain([("a", Noting("1", self.notes)), ("a", Noting("2", self.notes, Answer(403)))])
+        chain.request(exchange())
+        self.assertEqual((self.notes, chain.counters["a"].answers), (["request 1", "request 2"], {403: 1}))
