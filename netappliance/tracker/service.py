@@ -170,9 +170,7 @@ class TrackerService(Service):
         missing = not self.source.up or (self.section.enable and not self.rule.active)
         if missing and now - self._tried >= RETRY_S:
             self._try_source()
-        if not self.source.up:
-            return
         self.sources.check(now)
-        if now - self._reconciled >= self.section.reconcile_s:
+        if self.source.up and now - self._reconciled >= self.section.reconcile_s:
             self._reconciled = now
             self.source.resync()
