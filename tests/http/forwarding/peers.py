@@ -12,7 +12,7 @@ from tests.http.forwarding.world import FakeSocket
 IDEMPOTENT = (b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS")
 EVIL = b"HTTP/1.1 200 OK\r\nX-Tag: evil\r\nContent-Length: 4\r\n\r\nevil"
 #: what our own answers may say
-OWN = {400, 403, 404, 408, 413, 414, 417, 431, 500, 501, 502, 503, 504}
+OWN = {400, 403, 404, 408, 413, 414, 417, 429, 431, 500, 501, 502, 503, 504}
 
 
 @dataclass
@@ -81,7 +81,7 @@ def dechunked(data: bytes) -> tuple[bytes, int]:
             return bytes(out), -1
 
 
-def make_request(rng: random.Random, tag: bytes, chaos: int) -> Asked:
+def make_request(rng: random.Random, tag: bytes, chaos: int, largest: int = 1 << 20) -> Asked:
     """Return some request."""
     asked = Asked(tag, rng.choice((b"GET", b"GET", b"GET", b"HEAD", b"PUT", b"POST", b"POST", b"DELETE")))
     asked.minor = 0 if rng.random() < 0.2 else 1
@@ -97,6 +97,7 @@ def make_request(rng: random.Random, tag: bytes, chaos: int) -> Asked:
     body = b""
     if kind in ("length", "chunked", "expect"):
         size = rng.choice((0, 1, 10, 3000, 70000, 140000) if rng.random() < 0.3 else (1, 10, 300))
+        size = min(size, largest)
         body = (b"<" + tag + b">GET /evil HTTP/1.1\r\nHost: a\r\n\r\n") * (size // 20 + 1)
         body = body[:size]
     if kind == "chunked" and asked.minor:
@@ -364,6 +365,7 @@ class BackendPeer:
         for _ in range(rng.choice((0, 0, 0, 1, 2, 20 if chaos else 1))):
             self.todo += self._interim(103, asked)
         size = rng.choice((0, 1, 20, 300, 5000, 70000, 300000) if rng.random() < 0.2 else (0, 1, 20, 300))
+        size = min(size, self.fuzz.largest)
         body = (b"[%b %d]" % (asked.tag, self._number) * (size // 6 + 1))[:size]
         if asked.upgrade and rng.random() < 0.7:
             self._upgrade(asked)
@@ -402,7 +404,7 @@ class BackendPeer:
         self.over = bool(self.after) or fate == "excess"
 
     def _upgrade(self, asked: Asked) -> None:
-        stream = b"b2c-" * self.rng.choice((1, 10, 20000))
+        stream = (b"b2c-" * self.rng.choice((1, 10, 20000)))[: self.fuzz.largest]
         tag = self.fuzz.plan(asked, stream, whole=False)
         self.todo += (
             b"HTTP/1.1 101 Yes\r\nX-Tag: %b\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" % tag + stream

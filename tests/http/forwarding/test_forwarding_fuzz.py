@@ -57,7 +57,10 @@ class Fuzz:
             cluster=rng.choice(CLUSTERS if chaos else CLUSTERS[:1]),
             http=rng.choice(LISTENERS if chaos else LISTENERS[:3]),
             seed=seed,
+            reads=rng.choice(((FIRST_READ, BUFFER_SIZE), (16, 64), (100, 1000))),
         )
+        #: bytes of the largest bodies
+        self.largest = self.world.reads[1] * 60
         self.coarse = rng.random() < 0.5
         self.asked: dict[bytes, Asked] = {}
         self.plans: dict[bytes, Planned] = {}
@@ -66,6 +69,8 @@ class Fuzz:
         self.world.connects = self.connect
         self.world.poller.MAX_EVENTS = rng.choice((1, 2, 3, 512))
         self.connections: list[Any] = []
+        denies = rng.random() < 0.1 * chaos
+        self.world.filter.denies = lambda: denies and rng.random() < 0.2
         raises = rng.random() < 0.1 * chaos
         self.world.filter.raises = lambda side: raises and rng.random() < 0.2
 
@@ -106,9 +111,8 @@ class Fuzz:
     def new_client(self) -> None:
         """One more, with its requests."""
         number = len(self.clients)
-        requests = [
-            make_request(self.rng, b"c%dr%d" % (number, each), self.chaos) for each in range(self.rng.choice((1, 2, 5)))
-        ]
+        tags = [b"c%dr%d" % (number, each) for each in range(self.rng.choice((1, 2, 5)))]
+        requests = [make_request(self.rng, tag, self.chaos, self.largest) for tag in tags]
         for asked in requests:
             self.asked[asked.tag] = asked
         prefix = b""
@@ -189,8 +193,8 @@ class Fuzz:
         for connection in self.connections:
             if connection is None or connection.state == "closed":
                 continue
-            assert len(connection.inbuf) <= section.max_header_size + 2 * FIRST_READ
-            most = BUFFER_SIZE + MAX_INTERIM * section.max_response_header_size
+            assert len(connection.inbuf) <= section.max_header_size + 2 * world.reads[0]
+            most = world.reads[1] + MAX_INTERIM * section.max_response_header_size
             assert connection.out is None or len(connection.out) <= most
         assert len(world.pool.queue) <= world.cluster.section.max_queue
 

@@ -15,9 +15,13 @@ from twisted.internet.task import Clock
 from netappliance.appliance import Appliance
 from netappliance.clusters.cluster import Cluster
 from netappliance.config.loader import load
+from netappliance.dataplane import relay
+from netappliance.dataplane.relay import BUFFER_SIZE, FIRST_READ
 from netappliance.http.backends import pool as pool_module
 from netappliance.http.backends import upstream as upstream_module
 from netappliance.http.filters.chain import RequestChain
+from netappliance.http.forwarding import bodies, response_relay
+from netappliance.http.forwarding import client as client_module
 from netappliance.http.forwarding.client import ClientConnection
 from netappliance.http.message import Answer, Exchange, Response
 from netappliance.http.routes import routes_of
@@ -200,6 +204,7 @@ class Recorder:
         self.begun: list[Exchange] = []
         self.finished_ones: list[Exchange] = []
         self.raises: Callable[[str], bool] = lambda side: False
+        self.denies: Callable[[], bool] = lambda: False
         self.also: Callable[[Exchange], None] = lambda exchange: None
 
     def _maybe(self, side: str) -> None:
@@ -211,7 +216,7 @@ class Recorder:
         self.begun.append(exchange)
         self.also(exchange)
         self._maybe("request")
-        return None
+        return Answer(429) if self.denies() else None
 
     def response(self, exchange: Exchange, response: Response) -> None:
         """Look on."""
@@ -256,10 +261,20 @@ class World:
     """
     One listener and one cluster on fake sockets.
 
+    :param reads: bytes of a first read and of the largest one, which small tests want smaller than they are.
     :ivar connects: called with each new connection to a backend; it may refuse by raising OSError.
     """
 
-    def __init__(self, *, backends: str = "10.0.0.1:80 id=a", cluster: str = "", http: str = "", seed: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        backends: str = "10.0.0.1:80 id=a",
+        cluster: str = "",
+        http: str = "",
+        seed: int = 0,
+        reads: tuple[int, int] = (FIRST_READ, BUFFER_SIZE),
+    ) -> None:
+        self.reads = reads
         self.rng = random.Random(seed)
         #: the order of edges
         self.shuffle: Callable[[list[FakeSocket]], None] = self.rng.shuffle
@@ -298,7 +313,13 @@ class World:
 
     def patches(self) -> list[tuple[Any, str, Any]]:
         """What a test case patches for as long as the world turns: (module, name, value)."""
-        return [(pool_module, "start_connect", self._connect), (upstream_module, "fcntl", self)]
+        first, most = self.reads
+        return [
+            (pool_module, "start_connect", self._connect),
+            (upstream_module, "fcntl", self),
+            *((module, "FIRST_READ", first) for module in (client_module, bodies, response_relay, relay)),
+            *((module, "BUFFER_SIZE", most) for module in (bodies, relay)),
+        ]
 
     def ioctl(self, fd: int, request: int, waiting: Any) -> None:
         """FIONREAD."""
