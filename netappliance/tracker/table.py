@@ -28,6 +28,10 @@ _ADOPT = bytes((each & ~FOUND) | (COUNTED if each & FOUND else 0) for each in ra
 _STALE_ALL = bytes((FREE, STALE, STALE)) + bytes(253)
 
 
+MAX_LATE_S = 60.0
+"""An event whose own time is further back than this is timed by our clock: the wall clock was set (seconds)."""
+
+
 class Ending(NamedTuple):
     """What is known when a connection is forgotten: index of HOW, seconds that it lasted (-1: not known)."""
 
@@ -143,6 +147,10 @@ class Table(Columns):
 
     def event(self, change: Change, now: float) -> None:
         """Take a NEW, UPDATE or DESTROY event; attributes it does not carry keep their value."""
+        if change.event_ns > 0:  # the kernel's own time: we may have been late to read it
+            at = change.event_ns / 1e9 - self.wall_offset
+            if now - MAX_LATE_S < at < now:
+                now = at
         key = change.orig + change.zone.to_bytes(2, "big") if change.zone else change.orig
         slot = self.slots.get(key, -1)
         if slot >= 0 and self._idents[slot] != change.ident & U32:

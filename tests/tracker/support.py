@@ -48,6 +48,7 @@ def message(
     reply: bytes = b"",
     traffic: tuple[int, int, int, int] | None = None,
     times: tuple[int, ...] = (),
+    event_ns: int = 0,
 ) -> bytes:
     """Return a whole message about a connection, of LOCAL:port to REMOTE:443 unless told otherwise."""
     there = raw_tuple(source, destination, port, service, protocol)
@@ -65,6 +66,8 @@ def message(
             )
     if times:
         body += attribute(0x8014, b"".join(attribute(n, struct.pack(">Q", each)) for n, each in enumerate(times, 1)))
+    if event_ns:
+        body += attribute(27, struct.pack(">Q", event_ns))
     if state >= 0:
         body += attribute(0x8004, attribute(0x8001, attribute(1, bytes((state,)))))
     kind = 0x0102 if event == ctnetlink.DESTROY else 0x0100

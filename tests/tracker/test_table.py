@@ -172,6 +172,17 @@ class TableTests(SynchronousTestCase):
         found = next(self.table.connections())
         self.assertEqual((found.since, found.exact), (5.0, True))
 
+    def test_events_carry_the_kernels_own_time(self) -> None:
+        """It counts however late we read them; a time that cannot be is ours instead."""
+        self.table.wall_offset = 1000.0
+        lives = ((NEW, 1, 1010.0), (UPDATE, 3, 1010.25), (UPDATE, 4, 2000.0), (UPDATE, TIME_WAIT, 1012.5))
+        for kind, state, at in lives:
+            self.table.event(change(kind, state=state, event_ns=int(at * 1e9)), 15.0)
+        totals = self.totals()
+        self.assertEqual((totals.handshakes.sum, totals.durations.sum), (0.25, 2.5))
+        self.table.event(change(NEW, 2, state=1, event_ns=900 * 10**9), 15.0)
+        self.assertIn(15.0, [each.since for each in self.table.connections()])
+
     def test_a_translated_connection_shows_both_tuples(self) -> None:
         """NAT: the reply tuple is not the inverse; zones keep equal tuples apart."""
         back = raw_tuple(bytes((10, 9, 9, 9)), bytes((10, 0, 0, 1)), 8443, 40000)
