@@ -198,7 +198,7 @@ class TcpSession(Session):
         if mask & (ERROR | HANGUP):
             self._drop_attempt(pending_error(sock))
         elif mask & WRITABLE:
-            self._connected(sock)
+            self._connected(sock, ending=bool(mask & ENDING))
 
     def _drop_attempt(self, error: OSError) -> None:
         sock, self._connecting = self._connecting, None
@@ -206,7 +206,7 @@ class TcpSession(Session):
             self._service.poller.close(sock)
         self._connect(self._attempt_failed(error))
 
-    def _connected(self, sock: SocketType) -> None:
+    def _connected(self, sock: SocketType, *, ending: bool) -> None:
         service = self._service
         now = service.poller.now
         backend = self.backend
@@ -223,6 +223,8 @@ class TcpSession(Session):
             self._set_deadline(service.idle_timeout_s)
         client = self._client_leg
         leg = self._backend_leg = Leg(sock, self, service.poller)
+        # its words and its FIN may have come with the connection, in one edge
+        leg.ending = ending
         leg.peer = client
         client.peer = leg
         service.poller.redirect(sock.fileno(), leg.on_ready)

@@ -78,6 +78,21 @@ class TransferTests(TcpTestCase):
         proxy.wait_closed("backend/data/fin")
         wait_for(lambda: got == [b"late words"], "the client's words after the backend's FIN")
 
+    def test_backends_that_speak_and_end_at_once_are_heard_to_the_end(self) -> None:
+        """Connection, words and FIN come in one edge, often: a hundred clients get both."""
+
+        def greet(connection: socket.socket) -> None:
+            connection.sendall(b"220 ready\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            read_all(connection)
+
+        _, port = self.front(self.peer(greet))
+        for number in range(100):
+            client = self.connect(port)
+            client.settimeout(5)
+            self.assertEqual(read_all(client), b"220 ready\r\n", number)
+            client.close()
+
     def test_large_transfers_arrive_bit_exact_both_ways_in_bounded_memory(self) -> None:
         """64 MiB each way at once, the backend slow to read at first; memory grows by less than 8 MiB."""
         size = 64 * 1024 * 1024
