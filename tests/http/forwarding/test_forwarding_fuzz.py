@@ -67,6 +67,11 @@ class Fuzz:
         self.clients: list[ClientPeer] = []
         self.peers: list[BackendPeer] = []
         self.world.connects = self.connect
+        cluster = self.world.cluster
+        #: every backend that there ever was
+        self.backends = set(cluster.backends)
+        self.sections = [self.world.cluster_section(backends) for backends in (*BACKENDS, "")]
+        cluster.watchers.append(lambda changed: self.backends.update(changed.backends))
         self.world.poller.MAX_EVENTS = rng.choice((1, 2, 3, 512))
         self.connections: list[Any] = []
         denies = rng.random() < 0.1 * chaos
@@ -171,7 +176,13 @@ class Fuzz:
             rng.choice((client.sock.end, client.sock.break_off))()
         elif what < 0.9 and self.peers:
             self.break_peer(rng.choice([peer for peer in self.peers if peer.busy] or self.peers))
-        elif what > 0.995:
+        elif what < 0.97:
+            cluster = self.world.cluster
+            if rng.random() < 0.5:
+                cluster.update(rng.choice(self.sections))
+            elif cluster.backends:
+                cluster.set_health(rng.choice(cluster.backends), rng.random() < 0.6)
+        elif what > 0.99:
             self.world.appliance.draining = True
             self.world.service.stopService()
         if self.clients and rng.random() < 0.7:
@@ -240,7 +251,8 @@ class Fuzz:
         sessions = world.appliance.sessions
         assert not sessions.live, [session.describe() for session in sessions]
         assert world.appliance.admission.active == 0
-        assert [backend.active for backend in world.cluster.backends] == [0] * len(world.cluster.backends)
+        assert {backend.active for backend in self.backends} == {0}
+        assert not [backend for backend in world.cluster.backends if backend.draining]
         assert not world.pool.queue
         assert not world.pool.idle
         assert [sock.closes for sock in world.sockets] == [1] * len(world.sockets)

@@ -275,6 +275,7 @@ class World:
         reads: tuple[int, int] = (FIRST_READ, BUFFER_SIZE),
     ) -> None:
         self.reads = reads
+        self._keys = cluster
         self.rng = random.Random(seed)
         #: the order of edges
         self.shuffle: Callable[[list[FakeSocket]], None] = self.rng.shuffle
@@ -306,6 +307,12 @@ class World:
         self.target = self.service.targets["web"]
         self.cluster = self.target.cluster
         self.pool = self.target.pool
+
+    def cluster_section(self, backends: str) -> Any:
+        """Return the cluster's section with other backends, to put in force."""
+        text = f"[cluster web]\nbackends = {backends}\n{self._keys}\n"
+        [section] = load(text, "world.ini", section_kinds()).sections("cluster")
+        return section
 
     def by_fd(self, fd: int) -> FakeSocket:
         """Find a socket."""
