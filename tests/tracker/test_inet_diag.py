@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.tracker import inet_diag, proc_tcp
+from netappliance.tracker.hosts import Hosts
 from netappliance.tracker.inet_diag import DESTROYED, ESTABLISHED, LISTEN, NO_RTT, TIME_WAIT
+from netappliance.tracker.places import Places
+from netappliance.tracker.quality import Qualities
+from netappliance.tracker.socket_entry import SocketEntry
+from netappliance.tracker.socket_table import SocketTable, how_ended, opened_here, was_connection
+from netappliance.tracker.totals import FIN
+from tests.tracker.recorded import DUMP_IPV4, DUMP_IPV6, NOTICES
 
 LOCAL, REMOTE = socket.inet_aton("10.0.0.1"), socket.inet_aton("192.0.2.7")
 
@@ -125,6 +132,62 @@ class DecodeTests(SynchronousTestCase):
         found = inet_diag.decode(message(info=info_bytes(min_rtt_us=NO_RTT))).sockets[0]
         assert found.info is not None
         self.assertEqual(found.info.min_rtt_us, NO_RTT)
+
+
+class RecordedTests(SynchronousTestCase):
+    """What a kernel really sent."""
+
+    def test_dumps(self) -> None:
+        """The accepted end of an IPv4 connection is a v4-mapped IPv6 socket."""
+        client, over = inet_diag.decode(DUMP_IPV4).sockets
+        self.assertEqual(
+            (client.state, client.destination_port, over.state, over.info), (ESTABLISHED, 8080, TIME_WAIT, None)
+        )
+        assert client.info is not None
+        self.assertEqual((client.info.sent, client.info.acked, client.info.received), (1000, 1001, 10))
+        batch = inet_diag.decode(DUMP_IPV6)
+        listening, six, mapped, opener = batch.sockets
+        self.assertEqual((batch.done, batch.errno, batch.malformed), (True, 0, 0))
+        self.assertEqual((listening.state, listening.source_port), (LISTEN, 8080))
+        self.assertEqual(
+            (mapped.family, mapped.source, mapped.destination_port), (10, b"\x7f\0\0\1", client.source_port)
+        )
+        self.assertEqual((six.source, six.destination_port), (opener.destination, opener.source_port))
+        self.assertEqual([opened_here(each) for each in (client, mapped, six, opener)], [True, False, False, True])
+
+    def test_notices(self) -> None:
+        """Which of them was a connection, and how it ended at either end."""
+        bare, client, server = inet_diag.decode(NOTICES, DESTROYED).sockets
+        self.assertEqual([was_connection(each) for each in (bare, client, server)], [False, True, True])
+        self.assertEqual((how_ended(client, outbound=True), how_ended(server, outbound=False)), (FIN, FIN))
+        self.assertEqual((opened_here(client), opened_here(server)), (True, False))
+
+    @settings(deadline=None, max_examples=200)
+    @given(
+        st.sampled_from([DUMP_IPV4, DUMP_IPV6, NOTICES]),
+        st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=8),
+        st.integers(0, 2000),
+    )
+    def test_mutations_raise_nothing(self, real: bytes, damage: list[tuple[int, int]], cut: int) -> None:
+        """Bytes changed, the end cut off: the decoder and the table go on."""
+        broken = bytearray(real)
+        for where, byte in damage:
+            broken[where % len(broken)] = byte
+        table = SocketTable(Places(Hosts(2, 60), (), ()), Qualities(), notices=True)
+        for data in (bytes(broken), bytes(broken[: cut % len(broken)])):
+            table.begin_dump()
+            for found in inet_diag.decode(data).sockets:
+                table.dumped(found, 1.0)
+            table.end_dump(1.0)
+            for found in inet_diag.decode(data, DESTROYED).sockets:
+                table.destroyed(found, 2.0)
+            shown = sum(sum(host.gauges[:4]) for host in table.places.hosts.series())
+            self.assertEqual(shown, len(alive(table)))
+
+
+def alive(table: SocketTable) -> list[SocketEntry]:
+    """Return what has a gauge."""
+    return [entry for entry in table.entries.values() if entry.place is not None and 0 <= entry.gauge < 4]
 
 
 class RequestTests(SynchronousTestCase):
