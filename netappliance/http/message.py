@@ -30,10 +30,12 @@ class Request:
     :ivar keep_alive: the client wants to go on after this exchange.
     :ivar expect_continue: it waits for 100 before it sends the body.
     :ivar upgrade: value of Upgrade when Connection names it, else empty.
+    :ivar binds: it holds credentials that bind a backend's connection to this user (NTLM, Negotiate).
     """
 
     __slots__ = (
         "authority",
+        "binds",
         "declared",
         "expect_continue",
         "forwarded_host",
@@ -63,6 +65,7 @@ class Request:
         self.keep_alive = minor == 1
         self.expect_continue = False
         self.upgrade = b""
+        self.binds = False
         self.identity: list[tuple[bytes, bytes]] | None = None
 
     @property

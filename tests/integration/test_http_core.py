@@ -261,6 +261,36 @@ class KeepAliveTests(HttpProxyTestCase):
         self.assertEqual(client.ask(get()).body, b"good")
         self.assertEqual(self.ask(get()).body, b"good")
 
+    def test_connections_that_belong_to_a_user_are_not_shared(self) -> None:
+        """
+        NTLM and Negotiate (Kerberos) authenticate the connection, not the request.
+
+        The next request on it would be the user's, whoever sent it.
+        """
+
+        def talk(connection: BackendConnection) -> None:
+            user = b"nobody"
+            while request := connection.read_request():
+                credentials = request.get("Authorization") or b""
+                if credentials.lower().startswith((b"negotiate", b"ntlm")):
+                    user = credentials.partition(b" ")[2]
+                connection.send(response(user))
+
+        self.front(self.backend(talk))
+        for scheme in ("Negotiate", "NTLM", "negotiate"):
+            self.assertEqual(self.ask(get(lines=f"AUTHORIZATION: {scheme} ann\r\n")).body, b"ann")
+            self.assertEqual(self.ask(get()).body, b"nobody")
+
+    def test_credentials_of_a_request_do_not_cost_the_connection(self) -> None:
+        """Basic and Bearer are for the request that has them, which reaches the backend whole."""
+        backend = self.backend()
+        self.front(backend, keys=BARE)
+        client = self.client()
+        for value in ("Basic eDp5", "Bearer x.y.z", "Digest username=x"):
+            client.ask(get(lines=f"Authorization: {value}\r\n"))
+            self.assertEqual(backend.requests[-1].raw, get(lines=f"Authorization: {value}\r\n"))
+        self.assertEqual(len(backend.connections), 1)
+
     def test_max_requests_closes_after_the_last(self) -> None:
         """Which says so."""
         self.front(self.backend(), keys="max_requests = 2\n")

@@ -263,11 +263,12 @@ class Forwarding:
     def release_upstream(self, rest: bytes) -> bool:
         """The response was read to its end: give the backend's connection back. False when there is none any more."""
         upstream, response, target, body = self.upstream, self.response, self.target, self.request_body
-        if upstream is None or response is None or target is None:
+        request = self.request
+        if upstream is None or response is None or target is None or request is None:
             return False
         self.upstream = None
-        complete = body is None or body.done
-        if response.keep_alive and complete and not rest and not upstream.ending and upstream.out is None:
+        complete = (body is None or body.done) and not rest and upstream.out is None
+        if response.keep_alive and complete and not upstream.ending and not request.binds:
             target.pool.keep(upstream)
         else:
             target.pool.drop(upstream)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 
 #: what becomes of a field line that does not just pass
-DROP, HOST, LENGTH, CODING, CONNECTION, UPGRADE, EXPECT, IDENTITY, MALFORMED = range(9)
+DROP, HOST, LENGTH, CODING, CONNECTION, UPGRADE, EXPECT, IDENTITY, AUTHORIZATION, MALFORMED = range(10)
 #: the interpreter has one object for each single octet, so that identity does for equality where it says yes
 _COLON = b":"
 
@@ -22,7 +22,14 @@ _HOP_BY_HOP = {
     b"upgrade": UPGRADE,
 }
 #: "Proxy" becomes the variable HTTP_PROXY of CGI programs; HTTP2-Settings serves only the upgrade that is not forwarded
-_REQUEST = {**_HOP_BY_HOP, b"host": HOST, b"expect": EXPECT, b"proxy": DROP, b"http2-settings": DROP}
+_REQUEST = {
+    **_HOP_BY_HOP,
+    b"host": HOST,
+    b"expect": EXPECT,
+    b"proxy": DROP,
+    b"http2-settings": DROP,
+    b"authorization": AUTHORIZATION,
+}
 #: who the client is and how it came: only a trusted proxy may say so; with every other x-forwarded-*
 _IDENTITY = (b"forwarded", b"x-real-ip", b"x-request-id")
 

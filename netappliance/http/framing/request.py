@@ -10,7 +10,9 @@ from netappliance.http.message import Refusal, Request
 
 _LONGEST_METHOD = 64
 _ALLOWED, _LINE_ENDS = names.ALLOWED, names.LINE_ENDS
-_HOST, _CONNECTION, _DROP = names.HOST, names.CONNECTION, names.DROP
+_HOST, _CONNECTION, _DROP, _AUTHORIZATION = names.HOST, names.CONNECTION, names.DROP, names.AUTHORIZATION
+#: schemes whose credentials make servers take the whole connection for the user's (RFC 4559 section 6)
+_BINDING = (b"ntlm", b"negotiate")
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
 _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([/?][^#]*)?", re.IGNORECASE)
@@ -181,6 +183,9 @@ class RequestFraming:
                 if host is not None:
                     return SEVERAL_HOSTS
                 host = value.strip(b" \t")
+            elif code == _AUTHORIZATION:
+                lines.append(line)
+                request.binds = request.binds or value.strip(b" \t").lower().startswith(_BINDING)
             elif code != _DROP and (code != _CONNECTION or value != b" keep-alive" or not request.minor):
                 special = [*(special or ()), (code, line, value.strip(b" \t"))]
         return self._place(request, host) or (self._judge_special(request, special) if special else None)
