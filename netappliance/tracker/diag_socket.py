@@ -103,8 +103,10 @@ class DiagReader:
                 return
 
     def connectionLost(self, reason: object) -> None:
-        """The reactor gives the descriptor up."""
-        self.socket.close()
+        """The reactor gives the descriptor up, because reading it went wrong."""
+        if self.socket.fileno() >= 0:
+            self.socket.close()
+            self._on_error(OSError(errno.EBADF, "the reactor gave its socket up"))
 
     def close(self) -> None:
         """Leave the reactor and close."""

@@ -75,7 +75,10 @@ class SocketSource:
         :raises OSError: when the kernel does not allow it.
         """
         groups = (inet_diag.GROUP_TCP4_DESTROY, inet_diag.GROUP_TCP6_DESTROY)
-        self._events = self._reader(self._opener(groups, self._receive_buffer), self._on_notices)
+        opened = self._opener(groups, self._receive_buffer)
+        self._events = DiagReader(opened, self._on_notices, self._fail_notices, self._reactor, self._clock)
+        self._drops = 0
+        self._dump_lost = -1  # whatever ended while nobody listened
         self._queries = self._opener((), 1 << 18)
         self.table.ask_listening = self._ask_listening
         self.up = True
@@ -107,7 +110,7 @@ class SocketSource:
         try:
             drops = sockets.drops(self._events.socket)
         except OSError as problem:
-            self._failed(problem)
+            self._fail_notices(problem)
             return False
         fresh = (drops - self._drops) & 0xFFFFFFFF
         self.lost += fresh
@@ -194,6 +197,10 @@ class SocketSource:
         self.dump_secs = now - self._began
         self._next = self._began + max(self._interval_s, self._busy_s / _SHARE) - 0.5
         return False
+
+    def _fail_notices(self, problem: OSError) -> None:
+        self._log.warn("[tracker] notices of ended sockets ended: {why}", why=problem.strerror or str(problem))
+        self.stop()
 
     def _failed(self, problem: OSError) -> None:
         self._log.warn("[tracker] the kernel's sockets cannot be read: {why}", why=problem.strerror or str(problem))

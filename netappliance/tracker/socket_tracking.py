@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from twisted.logger import Logger
+
 from netappliance.interfaces import IConnectionSource
 from netappliance.registry import find
 from netappliance.tracker.cgroup_walk import CgroupWalk
@@ -17,6 +19,9 @@ from netappliance.tracker.quality import Qualities
 from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.socket_source import ProcSource, SocketSource
 from netappliance.tracker.socket_table import V4, V6, SocketTable
+
+RETRY_S = 30.0
+"""How often a source that has stopped by itself is started again (seconds)."""
 
 
 class ISource(Protocol):
@@ -53,6 +58,8 @@ class SocketTracking:
     :param began: see :class:`netappliance.tracker.longterm.LongTerm`.
     """
 
+    _log = Logger()
+
     def __init__(
         self,
         section: TrackerSection,
@@ -81,6 +88,8 @@ class SocketTracking:
             section.max_hosts,
         )
         self.longterm = LongTerm(rules, began)
+        self._name = ""
+        self._tried = 0.0
         self._network = network
         self._reactor = reactor
         self._clock = clock
@@ -91,9 +100,22 @@ class SocketTracking:
 
         :raises OSError: it does not work here.
         """
+        self._tried = self._clock()
+        if self.source is None or self._name != name:
+            self.table.notices = name == "sock_diag"
+            self.table.ephemeral = self._network.ephemeral_ports()
+            source = self._make(name)
+        else:
+            source = self.source  # its counters go on
+        try:
+            source.start()
+        except OSError:
+            source.stop()
+            raise
+        self.source, self._name = source, name
+
+    def _make(self, name: str) -> ISource:
         section = self.section
-        self.table.notices = name == "sock_diag"
-        self.table.ephemeral = self._network.ephemeral_ports()
         source: ISource
         if name == "sock_diag":
             source = SocketSource(
@@ -108,19 +130,22 @@ class SocketTracking:
             source = ProcSource(self.table, self._reactor, self._clock, section.socket_interval_s)
         else:
             source = find(IConnectionSource, name).make(self.table, self._reactor, self._clock, section)
-        try:
-            source.start()
-        except OSError:
-            source.stop()
-            raise
-        self.source = source
+        return source
 
     def check(self, now: float) -> None:
         """Do what is due. Call once a second."""
         if self.source is not None:
+            if not self.source.up and now - self._tried >= RETRY_S:
+                self._start_again()
             self.source.check_loss()
         if self.table.cgroups is not None:
             self.cgroup_walk.check(now)
+
+    def _start_again(self) -> None:
+        try:
+            self.start(self._name)
+        except OSError as problem:
+            self._log.warn("[tracker] sockets cannot be read: {why}", why=problem.strerror or str(problem))
 
     def _living_cgroups(self) -> set[int]:
         return {entry.socket.cgroup for entry in self.table.entries.values()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import socket
 import struct
 import sys
 import tempfile
@@ -18,12 +19,16 @@ from netappliance import plugins
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
 from netappliance.registry import section_kinds
+from netappliance.tracker.diag_socket import DiagReader
 from netappliance.tracker.hosts import Hosts
 from netappliance.tracker.inet_diag import LISTEN
+from netappliance.tracker.network import OWN
 from netappliance.tracker.places import Places
 from netappliance.tracker.quality import Qualities
+from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.socket_source import STALL_S, ProcSource, SocketSource
 from netappliance.tracker.socket_table import SocketTable
+from netappliance.tracker.socket_tracking import SocketTracking
 from netappliance.tracker.source_choice import NotTracking, choose
 from netappliance.tracker.sources import Sources
 from netappliance.tracker.standalone import StandaloneHost
@@ -220,11 +225,59 @@ class SocketSourceTests(SynchronousTestCase):
         labels = [host.label for host in self.table.places.hosts.series()]
         self.assertEqual(labels, ["192.0.2.7", "other"])
 
+    def test_notices_that_fail_stop_the_source(self) -> None:
+        """It can be started again, and then whatever ended meanwhile is gone."""
+        self.whole_dump(message(cookie=1), message(cookie=2))
+        self.notices.waiting.append(OSError(errno.EIO, "broken"))
+        self.reactor.turn()
+        self.assertEqual((self.source.up, self.reactor.readers), (False, set()))
+        self.opened.clear()
+        self.source.start()
+        self.whole_dump(message(cookie=2))
+        self.assertEqual((self.source.up, len(self.table), self.table.closed[UNOBSERVED]), (True, 1, 1))
+
+    def test_a_reader_that_the_reactor_gives_up_is_an_error(self) -> None:
+        """An exception of ours in a callback would otherwise leave a source that hears nothing."""
+        left, right = socket.socketpair()
+        self.addCleanup(right.close)
+        problems: list[OSError] = []
+        reader = DiagReader(left, lambda _: True, problems.append, self.reactor, self.reactor.seconds)
+        reader.connectionLost(None)
+        reader.connectionLost(None)
+        self.assertEqual([each.errno for each in problems], [errno.EBADF])
+
     def test_stopping_closes_everything(self) -> None:
         """In the middle of a dump too."""
         self.source.stop()
         self.assertTrue(all(each.closed for each in self.opened))
         self.assertEqual((self.reactor.readers, self.table.dumping, self.source.up), (set(), False, False))
+
+
+class TrackingTests(SynchronousTestCase):
+    """A source in its setting."""
+
+    def test_a_source_that_has_stopped_is_started_again(self) -> None:
+        """Half a minute later; its counters go on."""
+        reactor, opened = FakeReactor(), []
+
+        def open_socket(groups: tuple[int, ...], size: int) -> KernelSocket:
+            opened.append(KernelSocket())
+            return opened[-1]
+
+        network = OWN._replace(open_diag=open_socket)  # type: ignore[arg-type]
+        places = Places(Hosts(9, 60), (), ())
+        tracking = SocketTracking(TrackerSection(), places, reactor, reactor.seconds, network)
+        tracking.start("sock_diag")
+        source = tracking.source
+        opened[0].waiting += [b"garbage that is long enough", OSError(errno.EIO, "broken")]
+        reactor.turn()
+        assert source is not None
+        self.assertEqual((source.up, source.malformed), (False, 1))
+        for _ in range(31):
+            reactor.advance(1)
+            tracking.check(reactor.seconds())
+        self.assertIs(tracking.source, source)
+        self.assertEqual((source.up, source.malformed), (True, 1))
 
 
 class ProcSourceTests(SynchronousTestCase):
