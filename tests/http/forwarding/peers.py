@@ -191,6 +191,7 @@ class ClientPeer:
             if status == 101:
                 assert asked.upgrade
                 assert plans[tag].body.startswith(data[at:]), "a tunnel's bytes"
+                assert self.fuzz.chaos or data[at:] == plans[tag].body, "the rest of a tunnel's bytes"
                 self.ended = True
                 return [*statuses, 101]
             if not tag:
@@ -287,6 +288,14 @@ class BackendPeer:
     def busy(self) -> bool:
         """A request is coming in on a connection that has served another one."""
         return self._number > 0 and self._asked is not None
+
+    @property
+    def tunnelled(self) -> bool:
+        """All that the client sent into the tunnel is there; True also when there is no tunnel."""
+        asked = self._asked
+        return (
+            not self.tunnel or asked is None or self.fuzz.tunnel_bytes(asked) == self.sock.outbound[self._body_from :]
+        )
 
     def look(self) -> None:
         """Read what the proxy sent."""

@@ -264,6 +264,7 @@ class Fuzz:
         self.verify_books()
         for asked in self.asked.values():
             self.verify_arrivals(asked)
+        assert self.chaos or all(peer.tunnelled for peer in self.peers)
 
     def verify_books(self) -> None:
         """Each exchange was counted and logged once, with its bytes; filters were told of each end."""
