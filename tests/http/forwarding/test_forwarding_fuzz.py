@@ -281,6 +281,13 @@ class Fuzz:
         for client, connection in zip(self.clients, self.connections, strict=True):
             sent = sum(line["sent_bytes"] for line in lines if line["id"] == connection.id)
             assert sent == len(client.sock.outbound), (sent, len(client.sock.outbound))
+        if not self.chaos:
+            # where nothing is sent twice or thrown away, both sides of the books agree
+            assert sum(line["rx_bytes"] for line in lines) == sum(peer.given for peer in self.peers)
+            assert sum(line["tx_bytes"] for line in lines) == sum(len(sock.outbound) for sock in world.upstreams)
+        traffic = world.appliance.sessions.traffic().values()
+        assert sum(total.rx_bytes for total in traffic) == sum(line["rx_bytes"] for line in lines)
+        assert sum(total.tx_bytes for total in traffic) == sum(line["tx_bytes"] for line in lines)
         begun = Counter(id(exchange) for exchange in world.filter.begun)
         assert begun == Counter(id(exchange) for exchange in world.filter.finished_ones)
 
