@@ -12,7 +12,7 @@ from pathlib import Path
 from socket import SocketType
 from typing import Any
 
-from netappliance.sessions.session import Address
+from netappliance.sessions.session import Address, unix_address
 
 #: this host is out of descriptors or memory: accepting pauses and goes on later
 OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -34,9 +34,7 @@ def peer_address(address: Any) -> Address:
         if host.startswith("::ffff:") and "." in host:
             host = host[7:]
         return host, address[1]
-    if isinstance(address, bytes):
-        return "\0" + address[1:].decode("utf-8", "replace") if address else "", 0
-    return address or "", 0
+    return unix_address(address if isinstance(address, bytes) else os.fsencode(address or ""))
 
 
 def listen_tcp(host: str, port: int, backlog: int, *, reuse_port: bool = False, v6only: bool = False) -> SocketType:

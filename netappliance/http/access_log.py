@@ -8,7 +8,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING
 
 from netappliance.http import fields
-from netappliance.sessions.access_log import notes_text
+from netappliance.sessions.access_log import bare, notes_text
 from netappliance.sessions.reasons import SHUTDOWN, haproxy_letters
 from netappliance.sessions.session import format_address
 
@@ -86,9 +86,9 @@ def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
         referer = _text(fields.get(request.lines, b"referer") or b"-")
         agent = _text(fields.get(request.lines, b"user-agent") or b"-")
     backend = forwarding.backend.id if forwarding.backend is not None else "-"
-    where = f"{route.name if route is not None else '-'} {(route and route.cluster) or '-'}/{backend}"
+    name, cluster = ("-", "-") if route is None else (bare(route.name), bare(route.cluster) or "-")
     return (
-        f"{client.client[0] or '-'} - - [{date}] {what} {forwarding.status} {client.sent - forwarding.sent_before} "
-        f"{referer} {agent} {seconds:.3f} {where} {forwarding.request_id.decode('latin-1')} "
+        f"{bare(client.client[0]) or '-'} - - [{date}] {what} {forwarding.status} "
+        f"{client.sent - forwarding.sent_before} {referer} {agent} {seconds:.3f} {name} {cluster}/{bare(backend)} {forwarding.request_id.decode('latin-1')} "
         f"{forwarding.reason or SHUTDOWN}\n"
     )

@@ -102,6 +102,11 @@ def notes_text(notes: dict[str, Any]) -> str:
     return f',"notes":{text}' if len(text) <= MAX_NOTES_CHARS else ',"notes_left_out":true'
 
 
+def bare(text: str) -> str:
+    """Escape text that stands without quotes between spaces, as JSON would and spaces too."""
+    return quote(text)[1:-1].replace(" ", "\\u0020")
+
+
 def common_line(session: Session, started: float) -> str:
     """
     The shape of the NCSA common log format: host, two dashes, date, what in quotes, result, bytes to the client.
@@ -112,7 +117,7 @@ def common_line(session: Session, started: float) -> str:
     backend = session.backend.id if session.backend is not None else "-"
     date = datetime.fromtimestamp(int(started), timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
     what = quote(f"{session.kind} {session.listener} {session.cluster or '-'}/{backend}")
-    client = quote(format_address(session.client))[1:-1].replace(" ", "\\u0020")
+    client = bare(format_address(session.client))
     return (
         f"{client} - - [{date}] {what} {_letters[reason]} {session.rx_bytes} {session.tx_bytes} {session.duration:.3f} "
         f"{session.id} {reason}\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING, Any, Literal
 
 from netappliance.sessions.reasons import CloseReason
@@ -103,9 +104,33 @@ class Session:
         }
 
 
+def unix_address(path: bytes) -> Address:
+    """
+    Return the address of a unix socket: its path, or NUL and an abstract name; what is no UTF-8 is escaped.
+
+    The other end chooses its own, so a relative one gets ``./`` in front, or it could look like an IP address.
+    """
+    text = path.decode("utf-8", "backslashreplace")
+    return (text if text[:1] in ("", "/", "\0") else f"./{text}"), 0
+
+
+def is_unix(host: str) -> bool:
+    """Say whether this is the first part of a unix socket's address, which may hold any character."""
+    return not host or host.startswith(("/", "\0", "./"))
+
+
+def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address; a v4-mapped one as IPv4, without scope; None for a unix socket and what is no address."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
 def format_address(address: Address) -> str:
     """Return ``1.2.3.4:80``, ``[::1]:80``, or the path of a unix socket (``unix:`` when it has none)."""
     host, port = address
-    if not port and (not host or host.startswith(("/", "\0"))):
+    if not port and is_unix(host):
         return f"unix:{host}"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from netappliance.config.values import Network
+from netappliance.sessions.session import ip_of
 
 #: addresses whose network or verdict is remembered, for each filter
 REMEMBERED = 4096
@@ -15,22 +16,13 @@ PREFIX_V4_DOC = "IPv4 clients that share this many bits count as one."
 PREFIX_V6_DOC = "IPv6 clients that share this many bits count as one."
 
 
-def parsed(client: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address; a v4-mapped one as IPv4, without scope; None for a unix socket."""
-    try:
-        address = ipaddress.ip_address(client.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
 def within(networks: Iterable[Network]) -> Callable[[str], bool]:
     """Return a function that says whether a client is in one of these networks; no unix socket is."""
     known = tuple(networks)
 
     @lru_cache(REMEMBERED)
     def inside(client: str) -> bool:
-        address = parsed(client)
+        address = ip_of(client)
         return address is not None and any(address in network for network in known)
 
     return inside
@@ -41,7 +33,7 @@ def grouping(prefix_v4: int, prefix_v6: int) -> Callable[[str], str]:
 
     @lru_cache(REMEMBERED)
     def group(client: str) -> str:
-        address = parsed(client)
+        address = ip_of(client)
         if address is None:
             return ""
         bits = prefix_v4 if address.version == 4 else prefix_v6

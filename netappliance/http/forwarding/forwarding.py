@@ -175,7 +175,7 @@ class Forwarding:
             identity.believed(request),
             client.listener,
             client.local[1],
-            client.service.secure,
+            identity.secure(request),
             route.name,
             route.cluster,
             route.captures(request.host, request.path),

@@ -6,13 +6,12 @@ Fields of that kind from the client are believed when it is a trusted proxy, and
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Sequence
 
 from netappliance.config.values import Network
 from netappliance.http.message import Request
-from netappliance.sessions.session import Address
+from netappliance.sessions.session import Address, ip_of, is_unix
 
 #: kinds of fields, for the key ``identity_headers``
 KINDS = ("x-forwarded", "forwarded", "x-real-ip", "x-request-id")
@@ -24,6 +23,11 @@ _NAMES = {
 }
 #: addresses of a chain that are looked at, from its end
 _MAX_CHAIN = 64
+#: an element of X-Forwarded-For, or the ``for`` of Forwarded: an address, some proxies write the port as well
+_NODE = re.compile(
+    rb"[ \t]*(?:\[([0-9A-Fa-f:.]{2,45})\](?::\d{1,5})?|([0-9.]{7,15})(?::\d{1,5})?|([0-9A-Fa-f:.]{2,45}))[ \t]*"
+)
+_FOR = re.compile(rb"(?:^|;)[ \t]*for=(\"?)([^\";]*)\1[ \t]*(?:;|$)", re.IGNORECASE)
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 
@@ -56,11 +60,8 @@ class IdentityRules:
         """True for the address of a trusted proxy."""
         if not self.trusted:
             return False
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self.trusted)
+        parsed = ip_of(address)
+        return parsed is not None and any(parsed in network for network in self.trusted)
 
 
 class ClientIdentity:
@@ -74,11 +75,12 @@ class ClientIdentity:
 
     def __init__(self, rules: IdentityRules, client: Address, local: Address, session_id: bytes) -> None:
         self._rules = rules
-        self._peer = client[0]
+        # whoever connects to a unix socket chooses the path of its own end
+        self._peer = "" if is_unix(client[0]) else client[0]
         self._port = b"%d" % local[1]
         self.trusted = rules.trusts(client[0])
         self._forwarded = b"for=%b;proto=%b;by=%b" % (_node(client[0]), rules.proto, _node(local[0]))
-        lines = [] if self.trusted else self._lines({}, client[0])
+        lines = [] if self.trusted else self._lines({}, self._peer)
         if rules.session_header:
             lines.append(rules.session_header + b": " + session_id)
         self.constant = b"\r\n".join(lines)
@@ -119,19 +121,31 @@ class ClientIdentity:
             parts.append(b"X-Request-Id: " + request_id)
 
     def believed(self, request: Request) -> str:
-        """Return the client's address: the last one in the chain of a trusted proxy that is no trusted proxy itself."""
+        """
+        Return the client's address, empty for a unix socket.
+
+        Of a trusted proxy it is the last one in the chain of X-Forwarded-For (or, where there is none, of Forwarded)
+        that is no trusted proxy itself; what is no address, such as ``unknown``, ends the chain.
+        """
         if not self.trusted or not request.identity:
             return self._peer
-        chain = _merged(request.identity).get(b"x-forwarded-for", b"")
         address = self._peer
-        for item in reversed(chain.split(b",")[-_MAX_CHAIN:]):
-            try:
-                address = str(ipaddress.ip_address(item.strip(b" \t").decode("ascii")))
-            except ValueError:
+        for item in reversed(_chain(_merged(request.identity))):
+            found = _address(item)
+            if not found:
                 break
+            address = found
             if not self._rules.trusts(address):
                 break
         return address
+
+    def secure(self, request: Request) -> bool:
+        """Say whether the client speaks TLS; a trusted proxy may have taken it off and tell so by X-Forwarded-Proto."""
+        if self.trusted and request.identity:
+            proto = _merged(request.identity).get(b"x-forwarded-proto", b"").partition(b",")[0].strip(b" \t").lower()
+            if proto in (b"http", b"https"):
+                return proto == b"https"
+        return self._rules.proto == b"https"
 
     def request_id(self, request: Request) -> bytes:
         """Return the request's id that a trusted proxy gave, or empty."""
@@ -149,8 +163,24 @@ def _merged(identity: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return merged
 
 
+def _chain(given: dict[bytes, bytes]) -> list[bytes]:
+    chain = given.get(b"x-forwarded-for")
+    if chain is not None:
+        return chain.split(b",")[-_MAX_CHAIN:]
+    # a comma in a quoted string makes pieces that are no elements: they end the chain
+    found = map(_FOR.search, given.get(b"forwarded", b"").split(b",")[-_MAX_CHAIN:])
+    return [b"" if match is None else match[2] for match in found]
+
+
+def _address(item: bytes) -> str:
+    """Return the IP address of an element of a chain; empty for what is none."""
+    match = _NODE.fullmatch(item)
+    address = ip_of((match[1] or match[2] or match[3]).decode()) if match is not None else None
+    return "" if address is None else str(address)
+
+
 def _node(address: str) -> bytes:
     """Return an address as a node of Forwarded (RFC 7239 section 6)."""
-    if ":" in address:
-        return b'"[%b]"' % address.encode()
-    return address.encode() if address and not address.startswith(("/", "\0")) else b"unknown"
+    if is_unix(address):
+        return b"unknown"
+    return b'"[%b]"' % address.encode() if ":" in address else address.encode()

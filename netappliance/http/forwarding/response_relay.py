@@ -123,7 +123,9 @@ def _respond(forwarding: Forwarding, upstream: Upstream, response: Response, dat
 
 
 def _stick(forwarding: Forwarding, sticky: Sticky, upstream: Upstream, response: Response) -> None:
-    cookie = sticky.set_cookie(forwarding.cookie, upstream.backend, secure=forwarding.client.service.secure)
+    client, request = forwarding.client, forwarding.request
+    secure = client.identity.secure(request) if client.identity is not None and request is not None else False
+    cookie = sticky.set_cookie(forwarding.cookie, upstream.backend, secure=secure)
     if cookie is not None:
         response.lines.append(cookie)
 

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
-from netappliance.sessions.session import Address
+from netappliance.sessions.session import Address, unix_address
 from netappliance.tcp.proxy_protocol.header import MAX_V2, ProxyHeader, ProxyProtocolError
 from netappliance.tcp.proxy_protocol.v1 import ip_pair
 
@@ -71,17 +71,13 @@ def _addresses(family: Family, body: bytes) -> tuple[Address | None, Address | N
         raise ProxyProtocolError("version 2 header too short for its addresses")
     if family == "unix":
         client, local = layout.unpack_from(body)
-        return (_path(client), 0), (_path(local), 0), layout.size
+        return unix_address(client.rstrip(b"\0")), unix_address(local.rstrip(b"\0")), layout.size
     client, local, client_port, local_port = layout.unpack_from(body)
     return (
         (str(ipaddress.ip_address(client)), client_port),
         (str(ipaddress.ip_address(local)), local_port),
         layout.size,
     )
-
-
-def _path(field: bytes) -> str:
-    return field.rstrip(b"\0").decode("utf-8", "backslashreplace")
 
 
 def _tlvs(raw: bytes, position: int) -> Iterator[tuple[int, bytes]]:

@@ -1,0 +1,59 @@
+"""Lines of requests in the access log."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.http.access_log import common_line, json_line
+from netappliance.http.message import Request
+from netappliance.sessions.reasons import SHUTDOWN
+from netappliance.sessions.session import unix_address
+
+
+def forwarding(path: bytes, octets: bytes) -> Any:
+    """Return a forwarded request of a unix socket's client, with these octets wherever strangers have a say."""
+    request = Request(octets, octets, 1, [b"Referer: " + octets, b"User-Agent: " + octets])
+    request.authority = octets
+    client = SimpleNamespace(id=1, listener="web", client=unix_address(path), local=("", 0), head_began=0.0, sent=9)
+    return SimpleNamespace(
+        **dict.fromkeys(("status", "rx_bytes", "tx_bytes", "retries", "sent_before"), 0),
+        **dict.fromkeys(("connect_s", "first_byte_s", "started"), 0.0),
+        client=client,
+        request=request,
+        route=SimpleNamespace(name="a b", cluster='c "d'),
+        backend=SimpleNamespace(id="unix:/a b"),
+        reason=SHUTDOWN,
+        notes={"user": octets.decode("latin-1")},
+        kind="http",
+        request_id=b"1",
+    )
+
+
+class LineTests(SynchronousTestCase):
+    """One line each, whatever strangers send."""
+
+    @given(st.binary(max_size=40), st.binary(max_size=40))
+    @settings(max_examples=200, deadline=None)
+    def test_json(self, path: bytes, octets: bytes) -> None:
+        """Every line is one object."""
+        line = json_line(forwarding(path, octets), 0.0, 1.0)
+        self.assertEqual(json.loads(line)["target"], octets.decode("latin-1"))
+        self.assertEqual((line.count("\n"), line.isascii()), (1, True))
+
+    @given(st.binary(max_size=40), st.binary(max_size=40))
+    @settings(max_examples=200, deadline=None)
+    def test_common(self, path: bytes, octets: bytes) -> None:
+        """A field without quotes holds no space, so that every line has the same fields."""
+        line = common_line(forwarding(path, octets), 0.0, 1.0)
+        self.assertEqual((line.count("\n"), line.isprintable() or line[:-1].isprintable()), (1, True))
+        before, _, behind = line.partition(" [01/Jan/1970:00:00:00 +0000] ")
+        self.assertEqual(len(before.split(" ")), 3)
+        self.assertEqual(
+            behind[behind.rindex('" ') :].split(" ")[1:4], ["1.000", "a\\u0020b", 'c\\u0020\\"d/unix:/a\\u0020b']
+        )
