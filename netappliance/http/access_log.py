@@ -89,6 +89,6 @@ def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     name, cluster = ("-", "-") if route is None else (bare(route.name), bare(route.cluster) or "-")
     return (
         f"{bare(client.client[0]) or '-'} - - [{date}] {what} {forwarding.status} "
-        f"{client.sent - forwarding.sent_before} {referer} {agent} {seconds:.3f} {name} {cluster}/{bare(backend)} {forwarding.request_id.decode('latin-1')} "
-        f"{forwarding.reason or SHUTDOWN}\n"
+        f"{client.sent - forwarding.sent_before} {referer} {agent} {seconds:.3f} {name} {cluster}/{bare(backend)} "
+        f"{forwarding.request_id.decode('latin-1')} {forwarding.reason or SHUTDOWN}\n"
     )
