@@ -96,10 +96,16 @@ class FamilyTests(SynchronousTestCase):
     def test_a_field_that_the_listener_writes_cannot_be_edited_too(self) -> None:
         """The backend would have two; without it among identity_headers it can."""
         text = "[http web]\nlisten = tcp:0:interface=127.0.0.1\n{}[route r]\nfilters = f\n"
+        users = f"kind = basic_auth\nusers = bob:{'a' * 64}"
         text += "[filter f]\nkind = headers\nedits =\n both set x-forwarded-proto: https\n response set X-Real-IP: 1\n"
         error = str(self.assertRaises(ConfigErrors, load, text.format(""), "f.ini", section_kinds()))
         self.assertIn("[route r] filters: f edits x-forwarded-proto, which [http web] writes itself", error)
         self.assertNotIn("X-Real-IP", error)
         load(text.format("identity_headers = x-real-ip\n"), "f.ini", section_kinds())
+        for edit in ("kind = headers\nedits = request set X-Real_IP: 1", f"{users}\nuser_header = X-Real-IP"):
+            twin = text.partition("kind = headers")[0].format("identity_headers = x-real-ip\n") + edit
+            self.assertIn(
+                "which [http web] writes", str(self.assertRaises(ConfigErrors, load, twin, "f.ini", section_kinds()))
+            )
         odd = "identity_headers =\nsession_header = X-Forwarded-Proto\n"
         self.assertRaises(ConfigErrors, load, text.format(odd), "f.ini", section_kinds())

@@ -13,6 +13,34 @@ from collections.abc import Iterable
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
+#: fields that say how a message is framed or routed: the proxy's to write, nobody else's (lower case)
+RESERVED = frozenset(
+    (
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"host",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+
+def spellings(names: Iterable[bytes], *, twins: bool) -> re.Pattern[bytes]:
+    """
+    Return what matches at the beginning of lines of these names, in any case.
+
+    :param twins: also with ``_`` for ``-``: CGI, WSGI and PHP make the same variable of both.
+    """
+    patterns = [re.escape(name) for name in names]
+    if twins:
+        patterns = [re.sub(rb"\\-|_", b"[-_]", pattern) for pattern in patterns]
+    return re.compile(rb"(?:%b):" % b"|".join(patterns), re.IGNORECASE)
+
 
 def get(lines: list[bytes], name: bytes) -> bytes | None:
     """Return the value of the first line of this name (any case), without surrounding white space; None if absent."""

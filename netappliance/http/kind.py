@@ -10,6 +10,7 @@ from zope.interface import implementer
 
 from netappliance.clusters.section import check_answers
 from netappliance.errors import ConfigProblem
+from netappliance.http.forwarding.identity import written_names
 from netappliance.http.section import HttpSection
 from netappliance.interfaces import IServiceKind
 
@@ -31,6 +32,9 @@ class HttpKind:
         """The pages must be usable, and the limits must fit into each other."""
         title = f"http {section.name}"
         yield from check_answers(title, section.answers)
+        if section.session_header.lower().encode() in written_names(section.identity_headers, ""):
+            why = "identity_headers writes it already"
+            yield ConfigProblem(title, "session_header", why, section.session_header, "another name, or nothing")
         for key, value in (("max_header_size", section.max_header_size), ("max_target_size", section.max_target_size)):
             if not 256 <= value <= 1 << 20:
                 yield ConfigProblem(title, key, "not a size that can work", str(value), "256 to 1MiB")

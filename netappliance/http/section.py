@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from netappliance.answer_files import AnswerFile, answer_files
 from netappliance.config import values
 from netappliance.config.schema import option
+from netappliance.http.fields import RESERVED
 from netappliance.http.forwarding.identity import KINDS
 from netappliance.http.framing.names import is_token
 
@@ -14,6 +15,8 @@ from netappliance.http.framing.names import is_token
 def _field_name(text: str) -> str:
     if text and not (text.isascii() and is_token(text.encode())):
         raise ValueError("a field name, or nothing")
+    if text.lower().encode() in (*RESERVED, b"authorization", b"cookie"):
+        raise ValueError("a field of its own, which nothing else is read from")
     return text
 
 

@@ -84,9 +84,12 @@ def _realm(text: str) -> str:
 
 
 def _name(text: str) -> bytes:
-    if text:
-        fields.line(text.encode("ascii", "replace"), b"")
-    return text.encode()
+    name = text.encode("ascii", "replace")
+    if name:
+        fields.line(name, b"")
+    if name.lower() in (*fields.RESERVED, b"authorization", b"cookie"):
+        raise ValueError("a field of its own, which nothing else is read from")
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,7 @@ class BasicAuth(RequestFilter):
         )
         self._strip = section.strip
         self._user_header = section.user_header
+        self._claimed = fields.spellings([section.user_header], twins=True).match
         self._size = section.cache_size
         self.verified: OrderedDict[bytes, bytes] = OrderedDict()
         self._most_ms = max(section.hash_time_s * 1000, MAX_COST_MS)
@@ -187,7 +191,9 @@ class BasicAuth(RequestFilter):
         if self._strip:
             del lines[found[0]]
         if self._user_header:
-            fields.replace(lines, self._user_header, user)
+            # a client's own, also what a backend would take for the same variable
+            lines[:] = [line for line in lines if self._claimed(line) is None]
+            lines.append(fields.line(self._user_header, user))
         exchange.notes["user"] = user.decode()
         return None
 

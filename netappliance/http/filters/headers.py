@@ -12,21 +12,6 @@ from netappliance.http.expansion import HELP, Expansion
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.message import Answer, Exchange, Response
 
-#: fields that say how a message is framed or routed; they are not the operator's to write
-FORBIDDEN = frozenset(
-    (
-        b"connection",
-        b"content-length",
-        b"host",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    )
-)
-
 _EDIT = re.compile(r"(request|response|both)\s+(?:(set|add)\s+([^\s:]+)\s*:\s*(.*)|(delete)\s+([^\s:]+))")
 
 
@@ -63,7 +48,7 @@ def _edit(line: str) -> Edit:
         raise ValueError(f"lines of request|response|both set|add Name: value, or delete Name, not {line!r}")
     side, action, name, text, delete, deleted = match.groups()
     name = (deleted if delete else name).encode("ascii", "replace")
-    if name.lower() in FORBIDDEN:
+    if name.lower() in fields.RESERVED:
         raise ValueError(f"no edit of {name.decode()}, which is the proxy's to write (kind = rewrite changes the host)")
     value = None if delete else Expansion(text.strip())
     # names now; values too, where they are known
@@ -88,13 +73,17 @@ class HeadersSection:
 
 
 class _Side:
-    """What is done to one side: names taken out in one pass, then lines appended."""
+    """
+    What is done to one side: names taken out in one pass, then lines appended.
 
-    __slots__ = ("_constant", "_expanded", "_marks", "_names")
+    :param twins: what a client spells with ``_`` for ``-`` is taken out as well, or a backend could take it for ours.
+    """
 
-    def __init__(self, chosen: list[Edit]) -> None:
-        self._names = frozenset(edit.name.lower() for edit in chosen if edit.action != "add")
-        self._marks = tuple(b"\n%b:" % name for name in self._names)
+    __slots__ = ("_constant", "_expanded", "_gone")
+
+    def __init__(self, chosen: list[Edit], *, twins: bool = False) -> None:
+        names = [edit.name for edit in chosen if edit.action != "add"]
+        self._gone = fields.spellings(names, twins=twins).match if names else None
         written = [(edit.name, edit.value) for edit in chosen if edit.value is not None]
         self._expanded = tuple((name + b": ", value) for name, value in written if value.constant is None)
         self._constant = [fields.line(name, value.constant) for name, value in written if value.constant is not None]
@@ -107,9 +96,9 @@ class _Side:
             if not fields.is_value(value):
                 raise ValueError(f"a field value without control characters, not {value!r}")
             made.append(prefix + value)
-        if self._marks and fields.has_any(lines, self._marks):
-            names = self._names
-            lines[:] = [line for line in lines if line.partition(b":")[0].lower() not in names]
+        gone = self._gone
+        if gone is not None:
+            lines[:] = [line for line in lines if gone(line) is None]
         lines += self._constant
         lines += made
 
@@ -159,8 +148,8 @@ def make(section: HeadersSection, resources: Resources) -> RequestFilter:
     request = [edit for edit in section.edits if edit.side != "response"]
     response = [edit for edit in section.edits if edit.side != "request"]
     if request and response:
-        return Headers(_Side(request), _Side(response))
-    return RequestHeaders(_Side(request)) if request else ResponseHeaders(_Side(response))
+        return Headers(_Side(request, twins=True), _Side(response))
+    return RequestHeaders(_Side(request, twins=True)) if request else ResponseHeaders(_Side(response))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zope.interface import implementer
 
@@ -102,18 +102,21 @@ def _check_edits(configuration: Configuration) -> Iterator[ConfigProblem]:
         for listener in configuration.sections(kind)
     ]
     for section in configuration.sections("route"):
-        edits = [(name, edit) for name in section.filters for edit in _request_edits(name, configuration)]
+        edits = [(name, edited) for name in section.filters for edited in _edited(name, configuration)]
         for kind, listener, ours in listeners if edits else ():
-            for name, edit in edits:
-                if edit.name.lower() in ours and section.serves(listener.name):
-                    why = f"{name} edits {edit.name.decode()}, which [{kind} {listener.name}] writes itself"
+            for name, edited in edits:
+                # with _ for - it would be the same variable for CGI and its like
+                if edited.lower().replace(b"_", b"-") in ours and section.serves(listener.name):
+                    why = f"{name} edits {edited.decode()}, which [{kind} {listener.name}] writes itself"
                     expected = "identity_headers there without it"
                     yield ConfigProblem(f"route {section.name}", "filters", why, None, expected)
 
 
-def _request_edits(name: str, configuration: Configuration) -> list[Any]:
-    edits = getattr(configuration.get("filter", name), "edits", ())
-    return [edit for edit in edits if edit.side != "response"]
+def _edited(name: str, configuration: Configuration) -> list[bytes]:
+    section = configuration.get("filter", name)
+    names = [edit.name for edit in getattr(section, "edits", ()) if edit.side != "response"]
+    user_header = getattr(section, "user_header", b"")
+    return [*names, user_header] if user_header else names
 
 
 def _check_twins(configuration: Configuration) -> Iterable[ConfigProblem]:

@@ -77,7 +77,7 @@ class AuthTests(SynchronousTestCase):
     def test_the_backend_sees_a_name_and_no_password(self) -> None:
         """A client cannot write the name itself."""
         made = build(f"kind = basic_auth\nusers = {SHA}\nuser_header = X-User")
-        seen = exchange(b"/", b"A: b", b"x-user: root", authorization(b"alice", b"secret"))
+        seen = exchange(b"/", b"A: b", b"x-user: root", b"X_User: root", authorization(b"alice", b"secret"))
         self.assertIsNone(made.request(seen))
         self.assertEqual(seen.request.lines, [b"A: b", b"X-User: alice"])
         self.assertEqual(seen.notes, {"user": "alice"})
@@ -119,6 +119,8 @@ class AuthTests(SynchronousTestCase):
             (f"users_file = {binary}", "UTF-8"),
             (f'users = {SHA}\nrealm = a"b', "realm"),
             (f"users = {SHA}\nuser_header = a b", "user_header"),
+            (f"users = {SHA}\nuser_header = Content-Length", "user_header"),
+            (f"users = {SHA}\nuser_header = cookie", "user_header"),
         ):
             error = str(self.assertRaises(ValueError, build, f"kind = basic_auth\n{options}"))
             self.assertIn(word, error)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.http import fields
 from netappliance.http.filters.chain import RequestChain
-from netappliance.http.filters.headers import FORBIDDEN
 from netappliance.http.message import Answer
 from tests.http.filters.support import build, exchange, response
 
@@ -41,6 +41,13 @@ class HeadersTests(SynchronousTestCase):
             self.assertEqual(self.request(f" both {action}", *before), after)
             self.assertEqual(self.response(f" both {action}", *before), after)
 
+    def test_a_client_s_twin_of_an_edited_field_goes_as_well(self) -> None:
+        """CGI, WSGI and PHP make one variable of X-Group and X_Group; what comes from backends is theirs."""
+        twins = (b"X_Group: admin", b"x-group: admin", b"X-Groups: a")
+        self.assertEqual(self.request(" request set X-Group: staff", *twins), [b"X-Groups: a", b"X-Group: staff"])
+        self.assertEqual(self.request(" request delete X_Group", *twins), [b"X-Groups: a"])
+        self.assertEqual(self.response(" response delete X-Group", *twins), [b"X_Group: admin", b"X-Groups: a"])
+
     def test_values_hold_parts_of_the_request(self) -> None:
         """And commas, which end no item here."""
         lines = self.request(
@@ -58,7 +65,7 @@ class HeadersTests(SynchronousTestCase):
     def test_edits_that_cannot_be_are_refused(self) -> None:
         """Framing and routing are not the operator's to write, and no edit is ambiguous."""
         for edits, word in (
-            *((f" both set {name.decode()}: x", name.decode()) for name in FORBIDDEN),
+            *((f" both set {name.decode()}: x", name.decode()) for name in fields.RESERVED),
             (" request delete Content-Length", "Content-Length"),
             (" request set A B: x", "lines of"),
             (" request set A", "lines of"),
