@@ -15,6 +15,7 @@ from netappliance.http.framing.chunked import encode, encode_end
 from netappliance.http.message import CHUNKED, Request
 from tests.http.framing.corpus import CASES
 from tests.http.framing.corpus.case import FORWARDED, Case
+from tests.http.framing.corpus.choices import LET_PASS
 from tests.http.framing.framed import FramedConnection
 
 #: those whose verdict is not max_body_size's
@@ -101,6 +102,12 @@ class CorpusTests(SynchronousTestCase):
             if whole.refusal != single.refusal:
                 problems.append(f"{case.label}: {whole.refusal} in one piece, {single.refusal} byte by byte")
         self.none(problems)
+
+    def test_what_the_rfcs_leave_open_is_decided_as_written_down(self) -> None:
+        """Strictness does not change unnoticed, in either direction."""
+        free = [case for case in FRAMED if len(case.verdicts) > 1 and FORWARDED in case.verdicts]
+        passed = {case.label for case in free if not FramedConnection().feed_all([case.data]).outcome[0]}
+        self.assertEqual(passed ^ LET_PASS, set())
 
     def test_every_refusal_comes_with_the_bytes_that_deserve_it(self) -> None:
         """A refused case is refused without a byte beyond its data, so that nobody waits for more."""
