@@ -39,20 +39,24 @@ def filter_metrics(chains: Iterable[tuple[str, RequestChain]]) -> Iterator[Metri
     errors = CounterMetricFamily(_PREFIX + "errors", "Exceptions of a filter, contained.", labels=_LABELS)
     figures = CounterMetricFamily(_PREFIX + "figures", "What filters count of their own.", labels=[*_LABELS, "figure"])
     for route, chain in chains:
+        for (name, figure), count in _figures(chain).items():
+            figures.add_metric([route, name, figure], count)
         for name, counters in chain.counters.items():
             key = [route, name]
             errors.add_metric(key, counters.errors)
             for status, count in counters.answers.items():
                 answers.add_metric([*key, str(status)], count)
-        for (name, figure), count in _figures(chain).items():
-            figures.add_metric([route, name, figure], count)
     yield from (answers, errors, figures)
 
 
 def _figures(chain: RequestChain) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for name, made in chain.filters:
-        own: dict[str, int] = getattr(made, "figures", dict)()
+        try:
+            own = {str(figure): int(count) for figure, count in getattr(made, "figures", dict)().items()}
+        except Exception:  # noqa: BLE001 - a filter's bug costs its own figures, not the page
+            chain.counters[name].errors += 1
+            continue
         for figure, count in own.items():
             found[name, figure] = found.get((name, figure), 0) + count
     return found

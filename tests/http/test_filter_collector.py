@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.filter_collector import filter_metrics
+from netappliance.http.filters.base import RequestFilter
 from netappliance.http.filters.chain import RequestChain
 from tests.http.filters.support import build, exchange
 from tests.http.filters.test_chain import Raising
@@ -46,3 +47,18 @@ class CollectorTests(SynchronousTestCase):
 
         *_, figures = filter_metrics([("a", RequestChain([("p", Plain())]))])
         self.assertEqual(figures.samples, [])
+
+    def test_figures_that_cannot_be_had_cost_the_page_nothing(self) -> None:
+        """The filter's error is counted, and the others' figures are there."""
+
+        class Broken(RequestFilter):
+            """Counts wrong."""
+
+            def figures(self) -> dict[str, int]:
+                """Give what is no number."""
+                return {"passed": "many"}  # type: ignore[dict-item]
+
+        chain = RequestChain([("p", Broken()), ("l", build("kind = request_rate_limit\nrequests = 1"))])
+        _, errors, figures = filter_metrics([("a", chain)])
+        self.assertEqual([sample.value for sample in errors.samples], [1, 0])
+        self.assertEqual({sample.labels["filter"] for sample in figures.samples}, {"l"})

@@ -118,7 +118,9 @@ def _endpoint(family: int, sockaddr: Any, reactor: Any, timeout_s: float) -> Any
 
 async def _converse(endpoint: Any, send: bytes, judge: Judge | None) -> None:
     protocol = _Conversation(send, judge)
-    await endpoint.connect(Factory.forProtocol(lambda: protocol))
+    factory = Factory.forProtocol(lambda: protocol)
+    factory.noisy = False  # Twisted would log two lines for each check
+    await endpoint.connect(factory)
     transport: Any = protocol.transport
     try:
         await protocol.done

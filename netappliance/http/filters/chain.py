@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ class RequestChain:
     def _steps(self, side: str) -> tuple[tuple[int, Step], ...]:
         inherited = getattr(RequestFilter, side)
         return tuple(
-            (number, getattr(made, side))
+            (number, getattr(made, side) if _is_ours(made) else _watched(getattr(made, side), side))
             for number, (_, made) in enumerate(self.filters)
             if getattr(type(made), side, inherited) is not inherited
         )
@@ -161,13 +162,61 @@ class RequestChain:
         return Answer(500, "A filter of this route failed.", close=True, filter=name)
 
 
+def _is_ours(made: Any) -> bool:
+    return type(made).__module__.startswith("netappliance.http.filters.")
+
+
+def _watched(step: Step, side: str) -> Step:
+    """Return the step with a look at what it left: what splits or frames a message is not for others to write."""
+
+    def request(exchange: Exchange) -> Any:
+        answer = step(exchange)
+        made = exchange.request
+        wrong = _wrong_lines(made.lines, _FRAMING_REQUEST)
+        if not wrong and not (isinstance(made.target, bytes) and _TARGET.fullmatch(made.target)):
+            wrong = f"made the target {made.target!r}"
+        if not wrong and not (isinstance(made.authority, bytes) and _AUTHORITY.fullmatch(made.authority)):
+            wrong = f"made the authority {made.authority!r}"
+        if wrong:
+            raise ValueError(wrong)
+        return answer
+
+    def response(exchange: Exchange, response: Response) -> None:
+        step(exchange, response)
+        wrong = _wrong_lines(response.lines, _FRAMING)
+        if wrong:
+            raise ValueError(wrong)
+
+    watched: dict[str, Step] = {"request": request, "response": response}
+    return watched.get(side, step)
+
+
+#: what framing leaves out of the lines and writes itself
+_FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
+_FRAMING_REQUEST = _FRAMING | {b"host"}
+_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*|\*")
+_AUTHORITY = re.compile(rb"[\x21-\x2e\x30-\x7e\x80-\xff]*")
+
+
 def _wrong(answer: Any) -> str:
     """Return what is wrong with the answer of a filter, or nothing; so that no bug splits a response."""
     if not isinstance(answer, Answer):
         return f"returned {type(answer).__name__}, not an Answer or None"
     if not isinstance(answer.status, int) or not 200 <= answer.status <= 599:
         return f"answered with status {answer.status!r}"
-    for line in answer.lines:
+    why: Any = answer.why
+    body: Any = answer.body
+    if not isinstance(why, str) or not isinstance(body, bytes | None):
+        return f"answered with why = {type(why).__name__} and body = {type(body).__name__}"
+    return _wrong_lines(answer.lines)
+
+
+def _wrong_lines(lines: Any, names: frozenset[bytes] = frozenset()) -> str:
+    if not isinstance(lines, list):
+        return f"made the field lines a {type(lines).__name__}"
+    for line in lines:
         if not isinstance(line, bytes) or b"\r" in line or b"\n" in line or b"\0" in line or b":" not in line:
-            return f"answered with the line {line!r}"
+            return f"made the field line {line!r}"
+        if names and line.partition(b":")[0].lower() in names:
+            return f"made the field line {line!r}, which is the proxy's to write"
     return ""

@@ -158,11 +158,58 @@ class ChainTests(SynchronousTestCase):
             Answer(302, lines=[b"Location: /\r\nX: y"]),
             Answer(302, lines=["Location: /"]),  # type: ignore[list-item]
             Answer(302, lines=[b"no colon"]),
+            Answer(302, lines=None),  # type: ignore[arg-type]
+            Answer(403, b"bytes"),  # type: ignore[arg-type]
+            Answer(200, body="text"),  # type: ignore[arg-type]
         ):
             chain = self.chain(Noting("a", self.notes, wrong))
             answer = chain.request(exchange())
             assert answer is not None
             self.assertEqual((answer.status, answer.lines, chain.counters["a"].errors), (500, [], 1))
+
+    def test_what_somebody_s_filter_leaves_behind_splits_nothing(self) -> None:
+        """500, whatever it wrote; what is the proxy's to write counts as well."""
+
+        class Writing(RequestFilter):
+            """Writes what it is told."""
+
+            def __init__(self, **changed: Any) -> None:
+                self.changed = changed
+
+            def request(self, exchange: Exchange) -> Answer | None:
+                """Change the request."""
+                for name, value in self.changed.items():
+                    setattr(exchange.request, name, value)
+                return None
+
+            def response(self, exchange: Exchange, response: Response) -> None:
+                """Change the response."""
+                response.lines = self.changed["lines"]
+
+        for line in (
+            b"A: 1\r\nB: 2",
+            b"A: 1\n",
+            b"no colon",
+            "A: 1",
+            b"Content-Length: 5",
+            b"transfer-encoding: chunked",
+        ):
+            chain = RequestChain([("w", Writing(lines=[line]))])
+            for answer in (
+                chain.request(exchange()),
+                chain.response(exchange(), Response(200, b"", 1, [])),
+                chain.answered(exchange(), Answer(404)),
+            ):
+                assert answer is not None
+                self.assertEqual(answer.status, 500, line)
+        wrong: list[dict[str, Any]] = [{"target": b"/a b"}, {"target": b"//x\r\n"}, {"target": "/a"}, {"target": b"a"}]
+        wrong += [{"authority": b"a\r\nb"}, {"authority": b"a b"}, {"lines": None}, {"lines": [b"Host: x"]}]
+        for changed in wrong:
+            answer = RequestChain([("w", Writing(**changed))]).request(exchange())
+            assert answer is not None
+            self.assertEqual(answer.status, 500, changed)
+        fine = Writing(target=b"/a?b", authority=b"[::1]:80", lines=[b"Trailer: x"])
+        self.assertIsNone(RequestChain([("w", fine)]).request(exchange()))
 
     def test_what_is_not_overridden_is_skipped(self) -> None:
         """So that the service need not even call."""
