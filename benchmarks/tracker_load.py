@@ -23,10 +23,10 @@ from twisted.internet import epollreactor
 
 from netappliance.application import settle_memory
 from netappliance.tracker.collector import TrackerCollector
-from netappliance.tracker.places import group_rule
+from netappliance.tracker.commands.standalone import StandaloneHost
+from netappliance.tracker.counting.places import group_rule
 from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.service import TrackerService
-from netappliance.tracker.standalone import StandaloneHost
 
 REMOTES = 5000
 _CREATE = 0x1 | 0x200 | 0x400

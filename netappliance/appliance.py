@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from netappliance.http.backends.pool import BackendPool
     from netappliance.http.routing.route import Route
     from netappliance.sessions.access_log import AccessLog
-    from netappliance.tracker.directory import Directory
+    from netappliance.tracker.listing.directory import Directory
 
 
 class Appliance:

@@ -142,15 +142,16 @@ class IConnectionSource(Interface):
         """
         Build what tells; no side effects yet.
 
-        :param table: a :class:`netappliance.tracker.socket_table.SocketTable`, to be told of
-            :class:`netappliance.tracker.inet_diag.Socket` values: all of them from time to time (``begin_dump``,
-            ``dumped`` for each, ``end_dump``), and at once of those that end (``destroyed``), where ``table.notices``
-            says that this happens.
+        :param table: a :class:`netappliance.tracker.sock_diag.socket_table.SocketTable`, to be told of
+            :class:`netappliance.tracker.sock_diag.inet_diag.Socket` values: all of them from time to time
+            (``begin_dump``, ``dumped`` for each, ``end_dump``), and at once of those that end (``destroyed``), where
+            ``table.notices`` says that this happens.
         :param reactor: Twisted's. :param clock: gives monotonic seconds.
         :param section: the :class:`netappliance.tracker.section.TrackerSection`.
         :return: an object with the attributes ``up``, ``lost``, ``malformed``, ``resyncs``, ``refused``, ``events`` and
             ``dump_secs`` and the methods ``start`` (which may raise OSError), ``stop``, ``check_loss`` (called once a
-            second) and ``resync`` of :class:`netappliance.tracker.socket_source.SocketSource`. It must not wait.
+            second) and ``resync`` of :class:`netappliance.tracker.sock_diag.socket_source.SocketSource`. It must not
+            wait.
         """
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from netappliance.tracker import group_metrics, sockets
-from netappliance.tracker.totals import GAUGES
+from netappliance.tracker import sockets
+from netappliance.tracker.counting import group_metrics
+from netappliance.tracker.counting.totals import GAUGES
 
 if TYPE_CHECKING:
     from netappliance.tracker.service import TrackerService

@@ -37,10 +37,10 @@ class TrackerKind:
     def make_service(self, section: TrackerSection, appliance: Appliance) -> IService:
         """Build it."""
         from netappliance.tracker.collector import TrackerCollector
-        from netappliance.tracker.connection_pages import connection_pages
-        from netappliance.tracker.directory import Directory
+        from netappliance.tracker.listing.connection_pages import connection_pages
+        from netappliance.tracker.listing.directory import Directory
         from netappliance.tracker.service import TrackerService
-        from netappliance.tracker.socket_collector import SocketCollector
+        from netappliance.tracker.sock_diag.socket_collector import SocketCollector
 
         pages = appliance.configuration.sections("admin")
         service = TrackerService(section, appliance, frozenset(end.port for page in pages for end in page.listen))

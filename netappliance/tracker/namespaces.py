@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
+from netappliance.tracker.counting.totals import GAUGES, HOW
 from netappliance.tracker.network import network_at
 from netappliance.tracker.sources import Sources
-from netappliance.tracker.totals import GAUGES, HOW
 
 if TYPE_CHECKING:
     from netappliance.tracker.section import TrackerSection

@@ -12,7 +12,7 @@ from socket import SocketType
 from typing import NamedTuple, TypeVar
 
 from netappliance.tracker import sockets
-from netappliance.tracker.diag_socket import ephemeral_ports, open_diag
+from netappliance.tracker.sock_diag.diag_socket import ephemeral_ports, open_diag
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from netappliance import registry
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.interfaces import IConnectionSource
-from netappliance.tracker.hosts import ignore_rule
-from netappliance.tracker.places import Group, group_rule
+from netappliance.tracker.counting.hosts import ignore_rule
+from netappliance.tracker.counting.places import Group, group_rule
 from netappliance.tracker.source_choice import ORDER
 
 

@@ -10,15 +10,15 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from netappliance.tracker import sockets
-from netappliance.tracker.enable import TrackingRule
-from netappliance.tracker.event_log import attach_event_log
-from netappliance.tracker.names import Names, reverse_lookup
+from netappliance.tracker.conntrack.enable import TrackingRule
+from netappliance.tracker.conntrack.event_log import attach_event_log
+from netappliance.tracker.conntrack.table import Table
+from netappliance.tracker.counting.names import Names, reverse_lookup
+from netappliance.tracker.counting.places import Places
 from netappliance.tracker.namespaces import Namespaces
-from netappliance.tracker.places import Places
-from netappliance.tracker.socket_table import SocketTable
-from netappliance.tracker.socket_tracking import ISource
+from netappliance.tracker.sock_diag.socket_table import SocketTable
+from netappliance.tracker.sock_diag.socket_tracking import ISource
 from netappliance.tracker.sources import Sources
-from netappliance.tracker.table import Table
 
 if TYPE_CHECKING:
     from netappliance.tracker.section import TrackerSection

@@ -7,7 +7,7 @@ import struct
 from contextlib import closing
 from pathlib import Path
 
-from netappliance.tracker import ctnetlink
+from netappliance.tracker.conntrack import ctnetlink
 
 _NETLINK_NETFILTER = 12
 _SOL_NETLINK = 270

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from netappliance.tracker.ctnetlink import raw_tuple
-from netappliance.tracker.hosts import Hosts
-from netappliance.tracker.inet_diag import Socket
+from netappliance.tracker.conntrack.ctnetlink import raw_tuple
+from netappliance.tracker.conntrack.source import ConntrackSource
+from netappliance.tracker.conntrack.table import Table
+from netappliance.tracker.counting.hosts import Hosts
+from netappliance.tracker.counting.places import Places
 from netappliance.tracker.network import OWN, Network
-from netappliance.tracker.places import Places
-from netappliance.tracker.socket_entry import both_ways
-from netappliance.tracker.socket_table import SocketTable
-from netappliance.tracker.socket_tracking import ISource, SocketTracking
-from netappliance.tracker.source import ConntrackSource
+from netappliance.tracker.sock_diag.inet_diag import Socket
+from netappliance.tracker.sock_diag.socket_entry import both_ways
+from netappliance.tracker.sock_diag.socket_table import SocketTable
+from netappliance.tracker.sock_diag.socket_tracking import ISource, SocketTracking
 from netappliance.tracker.source_choice import ORDER, UNCHOSEN, Chosen, NotTracking, choose
-from netappliance.tracker.table import Table
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
+    from netappliance.tracker.commands.standalone import StandaloneHost
     from netappliance.tracker.section import TrackerSection
-    from netappliance.tracker.standalone import StandaloneHost
 
     Host = Appliance | StandaloneHost
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import socket
 import struct
 
-from netappliance.tracker import ctnetlink
-from netappliance.tracker.decoder import Decoder
-from netappliance.tracker.hosts import Hosts, Ignore
-from netappliance.tracker.places import Group, Places
-from netappliance.tracker.table import Table
+from netappliance.tracker.conntrack import ctnetlink
+from netappliance.tracker.conntrack.decoder import Decoder
+from netappliance.tracker.conntrack.table import Table
+from netappliance.tracker.counting.hosts import Hosts, Ignore
+from netappliance.tracker.counting.places import Group, Places
 
 LOCAL, REMOTE = socket.inet_aton("10.0.0.1"), socket.inet_aton("192.0.2.7")
 OTHER_REMOTE = socket.inet_aton("192.0.2.8")

@@ -14,12 +14,12 @@ from netappliance.config.loader import Configuration
 from netappliance.config.schema import parse_section
 from netappliance.errors import ConfigProblem
 from netappliance.tracker.collector import PREFIX, TrackerCollector
-from netappliance.tracker.ctnetlink import DESTROY, NEW, UPDATE
+from netappliance.tracker.commands.standalone import StandaloneHost
+from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, UPDATE
+from netappliance.tracker.counting.places import group_rule
 from netappliance.tracker.kind import TrackerKind
-from netappliance.tracker.places import group_rule
 from netappliance.tracker.section import MAX_GROUPS, TrackerSection
 from netappliance.tracker.service import TrackerService
-from netappliance.tracker.standalone import StandaloneHost
 from tests.tracker.support import LOCAL, change
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()

@@ -1,0 +1,1 @@
+"""``twistd conntrack`` and ``twistd longterm``."""

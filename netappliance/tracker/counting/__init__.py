@@ -1,0 +1,1 @@
+"""Where a connection is counted, under which labels, and within which budget."""

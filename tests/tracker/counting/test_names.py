@@ -1,0 +1,109 @@
+"""Names of remote hosts."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.names import dns
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.tracker.counting import names
+from netappliance.tracker.counting.hosts import Host
+from netappliance.tracker.counting.names import Names, _first_name, reverse_lookup
+
+
+def host(last: int, port: int = 0) -> Host:
+    """Return 192.0.2.``last``."""
+    packed = bytes((192, 0, 2, last))
+    text = socket.inet_ntoa(packed)
+    return Host(f"{text}:{port}" if port else text, packed, port)
+
+
+class NamesTests(SynchronousTestCase):
+    """A cache in front of a name service that answers when the test says so."""
+
+    def setUp(self) -> None:
+        """Start with nothing known."""
+        self.asked: list[tuple[bytes, Deferred[str]]] = []
+        self.names = Names(self.lookup)
+
+    def lookup(self, packed: bytes) -> Deferred[str]:
+        """Remember the question."""
+        self.asked.append((packed, Deferred()))
+        return self.asked[-1][1]
+
+    def test_the_address_is_shown_until_the_name_is_there(self) -> None:
+        """With the port behind either; a client has none."""
+        web, client = host(1, 443), host(2)
+        self.names.refresh([web, client, Host("other")], 0.0)
+        self.assertEqual([self.names.label(web), len(self.asked)], ["192.0.2.1:443", 2])
+        for packed, answer in self.asked:
+            answer.callback(f"h{packed[-1]}.example.")
+        self.assertEqual([self.names.label(each) for each in (web, client)], ["h1.example:443", "h2.example"])
+
+    def test_one_question_at_a_time_for_an_address(self) -> None:
+        """And not again before its time."""
+        for now in (0.0, 5.0):
+            self.names.refresh([host(1, 80), host(1, 443)], now)
+        self.assertEqual(len(self.asked), 1)
+        self.asked[0][1].callback("a.example")
+        self.names.refresh([host(1)], names.KEEP_S - 1)
+        self.assertEqual(len(self.asked), 1)
+        self.names.refresh([host(1)], names.KEEP_S)
+        self.assertEqual(len(self.asked), 2)
+
+    def test_a_name_stays_while_its_service_is_away(self) -> None:
+        """Failures are counted and asked again later."""
+        self.names.refresh([host(1)], 0.0)
+        self.asked[0][1].callback("a.example")
+        self.names.refresh([host(1)], names.KEEP_S)
+        self.asked[1][1].errback(RuntimeError("no answer"))
+        self.assertEqual((self.names.label(host(1)), self.names.failures), ("a.example", 1))
+        self.names.refresh([host(1)], names.KEEP_S + names.RETRY_S)
+        self.assertEqual(len(self.asked), 3)
+
+    def test_questions_and_memory_are_limited(self) -> None:
+        """So many are out at once; who is not shown is forgotten."""
+        many = [host(last) for last in range(50)]
+        self.names.refresh(many, 0.0)
+        self.assertEqual(len(self.asked), names.PARALLEL)
+        for _, answer in self.asked:
+            answer.callback("x.example")
+        self.names.refresh(many, 1.0)
+        self.assertEqual(len(self.asked), 2 * names.PARALLEL)
+        self.names.refresh(many[:1], 2.0)
+        self.assertLessEqual(len(self.names), 1)
+
+    @settings(deadline=None, max_examples=100)
+    @given(st.text(max_size=300))
+    def test_what_is_no_name_is_not_shown(self, text: str) -> None:
+        """The owner of an address chooses what its name service says."""
+        found = Names(lambda packed: answer)
+        answer: Deferred[str] = Deferred()
+        found.refresh([host(1)], 0.0)
+        answer.callback(text)
+        self.assertRegex(found.label(host(1)), r"^[A-Za-z0-9_.-]{1,253}$")
+
+
+class LookupTests(SynchronousTestCase):
+    """Questions to real name servers."""
+
+    def test_the_first_pointer_is_the_name(self) -> None:
+        """Other records are passed over; none is no name."""
+        records = [
+            dns.RRHeader(type=dns.CNAME, payload=dns.Record_CNAME("b.example")),
+            dns.RRHeader(type=dns.PTR, payload=dns.Record_PTR("a.example")),
+        ]
+        self.assertEqual((_first_name((records, [], [])), _first_name(([], [], []))), ("a.example", ""))
+
+    def test_any_configuration_of_the_host_is_taken(self) -> None:
+        """A file that is missing or odd means the local name server."""
+        path = self.mktemp()
+        Path(path).write_text("nameserver 192.0.2.53\nnameserver\n# x\n")
+        for each in (path, path + "missing"):
+            self.assertTrue(callable(reverse_lookup(Clock(), Path(each))))
