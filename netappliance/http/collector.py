@@ -1,8 +1,8 @@
-"""Metrics that only HTTP services have: requests, durations, retries, refusals, pools, queues."""
+"""Metrics that only HTTP has: requests, durations, retries, refusals of each listener; pools and queues of clusters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from netappliance.http.statistics import CLASSES, RequestStatistics
 
 if TYPE_CHECKING:
+    from netappliance.http.backends.pool import BackendPool
     from netappliance.http.service import HttpService
 
 _PREFIX = "netappliance_http_"
@@ -28,7 +29,6 @@ class HttpCollector(Collector):
         everything = {"": service.local, **{name: each.statistics for name, each in service.targets.items()}}
         yield from self._requests(everything)
         yield from self._refusals()
-        yield from self._pools()
         yield self._sticky()
 
     def _requests(self, everything: dict[str, RequestStatistics]) -> Iterator[Metric]:
@@ -68,34 +68,6 @@ class HttpCollector(Collector):
                 family.add_metric([listener, why], count)
             yield family
 
-    def _pools(self) -> Iterator[Metric]:
-        listener = self._service.section.name
-        idle = GaugeMetricFamily(
-            _PREFIX + "pool_idle", "Idle connections kept to the backends of a cluster.", labels=["listener", "cluster"]
-        )
-        events = CounterMetricFamily(
-            _PREFIX + "pool_events",
-            "Requests on a kept connection (hit) or a new one (miss), and kept connections that were closed.",
-            labels=["listener", "cluster", "event"],
-        )
-        waiting = GaugeMetricFamily(
-            _PREFIX + "queue_length", "Requests that wait for a place on a backend.", labels=["listener", "cluster"]
-        )
-        refused = CounterMetricFamily(
-            _PREFIX + "queue_refused",
-            "Requests answered with 503 because the queue was full or they waited too long.",
-            labels=["listener", "cluster", "reason"],
-        )
-        for name, target in self._service.targets.items():
-            pool = target.pool
-            idle.add_metric([listener, name], sum(map(len, pool.idle.values())))
-            for event in ("hits", "misses", "stale", "expired", "overflow"):
-                events.add_metric([listener, name, event], getattr(pool, event))
-            waiting.add_metric([listener, name], len(pool.queue))
-            refused.add_metric([listener, name, "full"], pool.queue_full)
-            refused.add_metric([listener, name, "timeout"], pool.queue_timeouts)
-        yield from (idle, events, waiting, refused)
-
     def _sticky(self) -> Metric:
         listener = self._service.section.name
         family = CounterMetricFamily(
@@ -110,3 +82,41 @@ class HttpCollector(Collector):
                 family.add_metric([listener, name, "moved"], sticky.moved_total)
                 family.add_metric([listener, name, "assigned"], sticky.assigned_total)
         return family
+
+
+class PoolCollector(Collector):
+    """
+    The pools of clusters, each once, though listeners share them.
+
+    :param pools: cluster -> its pool; read at scrape time.
+    """
+
+    def __init__(self, pools: Mapping[str, BackendPool]) -> None:
+        self._pools = pools
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
+        idle = GaugeMetricFamily(
+            _PREFIX + "pool_idle", "Idle connections kept to the backends of a cluster.", labels=["cluster"]
+        )
+        events = CounterMetricFamily(
+            _PREFIX + "pool_events",
+            "Requests on a kept connection (hit) or a new one (miss), and kept connections that were closed.",
+            labels=["cluster", "event"],
+        )
+        waiting = GaugeMetricFamily(
+            _PREFIX + "queue_length", "Requests that wait for a place on a backend.", labels=["cluster"]
+        )
+        refused = CounterMetricFamily(
+            _PREFIX + "queue_refused",
+            "Requests answered with 503 because the queue was full or they waited too long.",
+            labels=["cluster", "reason"],
+        )
+        for name, pool in self._pools.items():
+            idle.add_metric([name], sum(map(len, pool.idle.values())))
+            for event in ("hits", "misses", "stale", "expired", "overflow"):
+                events.add_metric([name, event], getattr(pool, event))
+            waiting.add_metric([name], len(pool.queue))
+            refused.add_metric([name, "full"], pool.queue_full)
+            refused.add_metric([name, "timeout"], pool.queue_timeouts)
+        yield from (idle, events, waiting, refused)

@@ -16,6 +16,7 @@ from netappliance.http.answers import Answers
 from netappliance.http.backends.balance_key import BalanceKey
 from netappliance.http.backends.pool import BackendPool
 from netappliance.http.backends.sticky import Sticky
+from netappliance.http.collector import PoolCollector
 from netappliance.http.forwarding.client import ClientConnection
 from netappliance.http.forwarding.identity import IdentityRules
 from netappliance.http.framing.request import RequestFraming
@@ -182,5 +183,7 @@ def pool_of(appliance: Appliance, cluster: str) -> BackendPool:
     """Return the pool of a cluster, which all listeners share."""
     pool = appliance.pools.get(cluster)
     if pool is None:
+        if not appliance.pools:
+            appliance.collectors.append(PoolCollector(appliance.pools))
         pool = appliance.pools[cluster] = BackendPool(appliance.clusters[cluster], appliance.poller, appliance.timers)
     return pool

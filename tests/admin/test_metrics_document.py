@@ -8,7 +8,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.admin.collector import PREFIX, CombinedCollector, own_collectors
-from netappliance.http.collector import HttpCollector
+from netappliance.http.collector import HttpCollector, PoolCollector
+from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.reasons import (
     Cause,
@@ -44,7 +45,9 @@ class MetricsDocumentTests(SynchronousTestCase):
 
     def test_every_metric_is_documented_with_its_type(self) -> None:
         """Each family of ours has a row with its type, and every label of it is named there."""
-        collectors = [*own_collectors(FakeAppliance()), HttpCollector(FakeHttpService())]  # type: ignore[arg-type]
+        service = HttpCollector(FakeHttpService())  # type: ignore[arg-type]
+        ours = own_collectors(FakeAppliance())  # type: ignore[arg-type]
+        collectors = [*ours, service, PoolCollector({}), FilterCollector([])]
         for family in CombinedCollector(collectors).collect():
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             rows = [row for row in DOCUMENT.splitlines() if f"`{name}`" in row and row.startswith("|")]
