@@ -225,10 +225,14 @@ class Poller:
         callbacks, self._later = self._later, []
         self.tick()
         for callback in callbacks:
-            try:
-                callback()
-            except Exception:  # noqa: BLE001 - as in doRead
-                self._crashed(callback)
+            self.call(callback)
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Call now; when it raises its owner is told, and the caller goes on with others."""
+        try:
+            callback()
+        except Exception:  # noqa: BLE001 - as in doRead
+            self._crashed(callback)
 
     def _crashed(self, callback: Callable[..., None]) -> None:
         self.crashes_total += 1

@@ -120,12 +120,12 @@ class BackendPool:
         self._released(backend)
 
     def discard(self, upstream: Upstream) -> None:
-        """An idle connection ended or spoke unasked."""
+        """An idle connection ended or spoke unasked; nothing is done with one that is not idle (any more)."""
         kept = self.idle.get(upstream.backend)
         if kept is not None and upstream in kept:
             kept.remove(upstream)
-        self.stale += 1
-        self.poller.close(upstream.sock)
+            self.stale += 1
+            self.poller.close(upstream.sock)
 
     def _released(self, backend: Backend) -> None:
         self.cluster.released(backend)
@@ -161,7 +161,7 @@ class BackendPool:
             if self.cluster.full(self.poller.now):
                 return
             exchange, _none = self.queue.popitem(last=False)
-            exchange.backend_freed()
+            self.poller.call(exchange.backend_freed)
 
     # -- time and end -------------------------------------------------------------------------------------------------
 

@@ -408,10 +408,13 @@ class ClientConnection(Session):
         truncated = self.out is not None or (self.state == "exchange" and self.forwarding.response_began)
         self.state = "closed"
         service.timers.cancel(self)
-        self.forwarding.abandon(reason)
-        if truncated:
-            reset_on_close(self.sock)
-        self.out = None
-        self.poller.close(self.sock)
-        service.table.closed(self, reason)
-        service.admission.release()
+        try:
+            self.forwarding.abandon(reason)
+        finally:
+            # what a plug-in left in the notes may break the log's line, but holds no descriptor
+            if truncated:
+                reset_on_close(self.sock)
+            self.out = None
+            self.poller.close(self.sock)
+            service.table.closed(self, reason)
+            service.admission.release()

@@ -128,6 +128,8 @@ class TunnelSession(Session):
             service.poller.close(leg.sock)
         if self.backend is not None:
             self._pool.forget(self.backend)
-        self._forwarding.tunnel_ended(self, reason)
-        service.table.closed(self, reason)
-        service.admission.release()
+        try:
+            self._forwarding.tunnel_ended(self, reason)
+        finally:
+            service.table.closed(self, reason)
+            service.admission.release()

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.http.forwarding import head_writer
 from netappliance.http.message import Exchange
 from tests.http.forwarding.world import FakeSocket, World, error_of
 
@@ -160,6 +161,46 @@ class AttemptTests(ForwardingTestCase):
         world.turn()
         world.wait(12)
         self.assertEqual((client.outbound.count(b"HTTP/1.1 "), client.closes), (1, 1))
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_a_log_that_raises_keeps_no_connection(self) -> None:
+        """Of an exchange that is cut, and of a tunnel."""
+        world = self.world()
+
+        def fail(line: str) -> None:
+            raise ZeroDivisionError
+
+        self.patch(world.log, "put", fail)
+        self.ask(world).break_off()
+        tunnel = self.ask(world, UpgradeTests.ASK)
+        world.upstreams[1].give(UpgradeTests.AGREE)
+        world.turn()
+        tunnel.break_off()
+        world.turn()
+        self.assertEqual((len(world.appliance.sessions), world.appliance.admission.active), (0, 0))
+        self.assertEqual([sock.closes for sock in world.sockets], [1] * 4)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_a_request_from_the_queue_that_crashes_sends_none_of_its_body(self) -> None:
+        """Without its head the body would be read as a request."""
+        world = self.world(backends="10.0.0.1:80 id=a max_connections=1")
+        self.ask(world)
+        second = self.ask(world, b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n")
+        third = self.ask(world)
+
+        def fail(*arguments: object) -> bytes:
+            restore.restore()
+            raise ZeroDivisionError
+
+        restore = self.patch(head_writer, "request_head", fail)
+        world.upstreams[0].give(OK)
+        world.turn()
+        second.give(b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n0123456")
+        world.turn()
+        self.assertIn(b"HTTP/1.1 500 ", second.outbound)
+        self.assertFalse([sock for sock in world.upstreams if b"evil" in sock.outbound])
+        self.assertIn(b"GET / ", world.upstreams[1].outbound)
+        self.assertEqual(bytes(third.outbound), b"")
         self.flushLoggedErrors(ZeroDivisionError)
 
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.dataplane.relay import BUFFER_SIZE, FIRST_READ
+from netappliance.http.forwarding import head_writer
 from netappliance.http.forwarding.response_relay import MAX_INTERIM
+from netappliance.sessions.reasons import SHUTDOWN
 from tests.http.forwarding.peers import EVIL, IDEMPOTENT, Asked, BackendPeer, ClientPeer, Planned, make_request
 from tests.http.forwarding.world import FakeSocket, World, error_of
 
@@ -34,6 +36,8 @@ LISTENERS = (
         "max_header_size = 1KiB\nmax_target_size = 512"
     ),
 )
+#: what may raise
+STEPS = ("put", "choose", "request", "response")
 PROXY_HEADERS = (
     b"PROXY TCP4 198.51.100.1 198.51.100.2 5 80\r\n",
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
@@ -46,12 +50,14 @@ class Fuzz:
     One run: clients, backends, and a schedule that is a function of the seed.
 
     :param chaos: 0 when everybody behaves, else how badly they do.
+    :ivar abrupt: the process ends in the middle of it. :ivar crashing: callbacks may raise.
     :ivar coarse: pieces and windows are large, so that more requests are done in as many steps.
     """
 
     def __init__(self, seed: int, chaos: int) -> None:
         self.rng = rng = random.Random(seed)
         self.chaos = chaos
+        self.abrupt = self.crashing = False
         self.world = World(
             backends=rng.choice(BACKENDS if chaos else BACKENDS[:1]),
             cluster=rng.choice(CLUSTERS if chaos else CLUSTERS[:1]),
@@ -199,7 +205,7 @@ class Fuzz:
         for peer in self.peers:
             peer.look()
         world = self.world
-        assert world.poller.crashes_total == 0
+        assert self.crashing or world.poller.crashes_total == 0
         section = world.service.section
         for connection in self.connections:
             if connection is None or connection.state == "closed":
@@ -217,7 +223,12 @@ class Fuzz:
             if self.rng.random() < (0.05 if self.coarse else 0.01):
                 self.new_client()
             self.step()
-        self.settle()
+        if self.abrupt:
+            self.world.appliance.sessions.close_all(SHUTDOWN)
+            self.world.service.stopService()
+            self.world.turn(10)
+        else:
+            self.settle()
 
     def settle(self) -> None:
         """Everybody goes on to the end."""
@@ -247,6 +258,14 @@ class Fuzz:
 
     def verify(self) -> None:
         """What holds when everything is over."""
+        self.verify_nothing_left()
+        self.verify_books()
+        for asked in self.asked.values():
+            self.verify_arrivals(asked)
+        assert self.chaos or self.abrupt or all(peer.tunnelled for peer in self.peers)
+
+    def verify_nothing_left(self) -> None:
+        """No session, place, descriptor or timer is left, and the sessions add up."""
         world = self.world
         sessions = world.appliance.sessions
         assert not sessions.live, [session.describe() for session in sessions]
@@ -261,10 +280,6 @@ class Fuzz:
             assert totals.active == 0
             assert totals.total == sum(totals.closed.values())
         assert sessions.totals("http", "web").total == len(self.clients)
-        self.verify_books()
-        for asked in self.asked.values():
-            self.verify_arrivals(asked)
-        assert self.chaos or all(peer.tunnelled for peer in self.peers)
 
     def verify_books(self) -> None:
         """Each exchange was counted and logged once, with its bytes; filters were told of each end."""
@@ -281,7 +296,7 @@ class Fuzz:
         for client, connection in zip(self.clients, self.connections, strict=True):
             sent = sum(line["sent_bytes"] for line in lines if line["id"] == connection.id)
             assert sent == len(client.sock.outbound), (sent, len(client.sock.outbound))
-        if not self.chaos:
+        if not self.chaos and not self.abrupt:
             # where nothing is sent twice or thrown away, both sides of the books agree
             assert sum(line["rx_bytes"] for line in lines) == sum(peer.given for peer in self.peers)
             assert sum(line["tx_bytes"] for line in lines) == sum(len(sock.outbound) for sock in world.upstreams)
@@ -302,11 +317,16 @@ class Fuzz:
 class FuzzTests(SynchronousTestCase):
     """Hypothesis chooses the schedules."""
 
-    def run_one(self, seed: int, chaos: int) -> Fuzz:
-        """Run and verify one."""
+    def make(self, seed: int, chaos: int) -> Fuzz:
+        """A run that has not begun."""
         fuzz = Fuzz(seed, chaos)
         for module, name, value in fuzz.world.patches():
             self.patch(module, name, value)
+        return fuzz
+
+    def run_one(self, seed: int, chaos: int) -> Fuzz:
+        """Run and verify one."""
+        fuzz = self.make(seed, chaos)
         fuzz.run()
         fuzz.verify()
         return fuzz
@@ -328,3 +348,42 @@ class FuzzTests(SynchronousTestCase):
             statuses = client.check(fuzz.plans)
             self.assertTrue(client.ended, (statuses, client.requests))
             self.assertFalse({502, 503, 504} & set(statuses))
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.integers(0, 1 << 32), st.integers(0, 3))
+    def test_the_end_of_the_process_leaves_nothing(self, seed: int, chaos: int) -> None:
+        """At any moment, and no response that is cut by it passes for a whole one."""
+        fuzz = self.make(seed, chaos)
+        fuzz.abrupt = True
+        fuzz.run()
+        fuzz.verify()
+        for client in fuzz.clients:
+            client.check(fuzz.plans)
+
+    @settings(deadline=None, max_examples=50)
+    @given(st.integers(0, 1 << 32), st.integers(1, 3), st.sampled_from(STEPS))
+    def test_bugs_of_ours_cost_their_exchange_and_nothing_else(self, seed: int, chaos: int, where: str) -> None:
+        """Whatever raises, no descriptor, place or waiting client is left behind."""
+        fuzz = self.make(seed, chaos)
+        fuzz.crashing = True
+        world = fuzz.world
+        owner, name = {
+            "put": (world.log, "put"),
+            "choose": (world.cluster, "choose"),
+            "request": (head_writer, "request_head"),
+            "response": (head_writer, "response_head"),
+        }[where]
+        original = getattr(owner, name)
+
+        def sometimes(*arguments: Any, **options: Any) -> Any:
+            if fuzz.rng.random() < 0.15:
+                raise ZeroDivisionError
+            return original(*arguments, **options)
+
+        patch = self.patch(owner, name, sometimes)
+        try:
+            fuzz.run()
+        finally:
+            patch.restore()
+            self.flushLoggedErrors(ZeroDivisionError)
+        fuzz.verify_nothing_left()
