@@ -107,7 +107,7 @@ def choice(*known: str) -> Callable[[str], str]:
 
     def convert(value: str) -> str:
         if value not in known:
-            raise ValueError(" | ".join(known))
+            raise ValueError(" | ".join(word or "nothing" for word in known))
         return value
 
     return convert
@@ -232,7 +232,7 @@ def stream_endpoint(value: str) -> Endpoint:
     scheme, positional, options = _split(value)
     known = _STREAM_OPTIONS.get(scheme)
     if known is None:
-        raise ValueError("tcp:PORT[:interface=ADDRESS] or unix:PATH (TLS has sections of its own)")
+        raise ValueError("tcp:PORT[:interface=ADDRESS] or unix:PATH (TLS is not served yet)")
     unknown = sorted(set(options) - known - {"port", "address"})
     if unknown:
         raise ValueError(f"{', '.join(sorted(known))} as options of {scheme}:, not {unknown[0]!r}")

@@ -54,9 +54,10 @@ class Expansion:
     is empty. ``${name}`` is the same as ``$name``, ``$$`` a dollar sign.
 
     :ivar text: as written. :ivar constant: the value when there is no placeholder, else None.
+    :ivar captures: the highest number used.
     """
 
-    __slots__ = ("_parts", "constant", "text")
+    __slots__ = ("_parts", "captures", "constant", "text")
 
     def __init__(self, text: str) -> None:
         """
@@ -88,6 +89,7 @@ class Expansion:
         if literal:
             parts.append(literal.encode())
         self._parts = tuple(parts)
+        self.captures = max((part for part in parts if isinstance(part, int)), default=0)
         self.constant = None if any(not isinstance(part, bytes) for part in parts) else literal.encode()
 
     def expand(self, exchange: Exchange, captures: tuple[bytes, ...]) -> bytes:

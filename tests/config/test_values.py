@@ -93,7 +93,7 @@ class EndpointTests(SynchronousTestCase):
             ("tcp:80:mode=600", "not 'mode'"),
             ("unix:/x:mode=999", "an octal mode="),
             ("unix:" + "x" * 108, "at most 107 bytes"),
-            ("ssl:443", "TLS has sections of its own"),
+            ("ssl:443", "TLS is not served yet"),
         ):
             self.assertIn(words, self.refusal(text))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from netappliance.config import values
 from netappliance.config.schema import option
+from netappliance.http.expansion import Expansion
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.message import Answer, Exchange
 from netappliance.http.routing.patterns import MAX_REGEX_PATH
@@ -51,6 +52,17 @@ class RedirectSection:
     )
 
 
+def check_captures(pattern: re.Pattern[bytes] | None, **templates: Expansion | Template | None) -> None:
+    """
+    See that a pattern has the groups that templates need; without one they are the route's, which checks them.
+
+    :raises ValueError: names the template's key.
+    """
+    for key, made in templates.items():
+        if pattern is not None and made is not None and made.captures > pattern.groups:
+            raise ValueError(f"{key}: ${made.captures} needs as many groups in pattern, which has {pattern.groups}")
+
+
 def too_long() -> Answer:
     """Refuse a path that no regular expression is given to, for the time that it might take."""
     return Answer(414, f"The path is longer than {MAX_REGEX_PATH} bytes.")
@@ -79,7 +91,12 @@ class Redirect(RequestFilter):
 
 
 def make(section: RedirectSection, resources: Resources) -> Redirect:
-    """Build it."""
+    """
+    Build it.
+
+    :raises ValueError: a capture that there is none of.
+    """
+    check_captures(section.pattern, to=section.to)
     return Redirect(section)
 
 

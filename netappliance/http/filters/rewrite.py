@@ -9,7 +9,7 @@ from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.http.expansion import HELP, Expansion
 from netappliance.http.filters.base import RequestFilter, Resources
-from netappliance.http.filters.redirect import pattern, too_long
+from netappliance.http.filters.redirect import check_captures, pattern, too_long
 from netappliance.http.message import Answer, Exchange
 from netappliance.http.routing.patterns import MAX_REGEX_PATH
 
@@ -25,6 +25,8 @@ def _template(text: str) -> Expansion | None:
 def _prefix(text: str) -> str:
     if text and not re.fullmatch(r"/[\x21-\x7e]*", text):
         raise ValueError("a path that begins with /")
+    if text and not text.rstrip("/"):
+        raise ValueError("a prefix to take off, which / alone is not")
     return text
 
 
@@ -124,4 +126,8 @@ def make(section: RewriteSection, resources: Resources) -> Rewrite:
         raise ValueError("path: it, host or strip_prefix must be given")
     if section.path is not None and not section.path.text.startswith(("/", "$")):
         raise ValueError("path: must begin with / or a placeholder")
+    for key, made in (("path", section.path), ("host", section.host)):
+        if made is not None and re.search(r"[\s#]", made.text):
+            raise ValueError(f"{key}: without spaces and #, percent-encode them")
+    check_captures(section.pattern, path=section.path, host=section.host)
     return Rewrite(section)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
 from netappliance.clusters.section import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
+from netappliance.http.expansion import Expansion
 from netappliance.http.forwarding.identity import written_names
 from netappliance.http.routing.section import RouteSection, host_groups
+from netappliance.http.routing.template import Template
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
@@ -76,8 +78,15 @@ def _check_redirect(title: str, section: RouteSection) -> Iterator[ConfigProblem
         yield ConfigProblem(title, "redirect_to", "there is no redirect", template.text, "redirect = 301 | 302 | 308")
     groups = host_groups(section) + section.path.groups
     if template.captures > groups:
-        why = f"host and path of the route have {groups} captures"
-        yield ConfigProblem(title, "redirect_to", why, template.text, f"$1 to ${groups}" if groups else "no $1")
+        yield ConfigProblem(title, "redirect_to", _few(groups), template.text, _numbers(groups))
+
+
+def _few(groups: int) -> str:
+    return f"host and path of the route have {groups} capture{'' if groups == 1 else 's'}"
+
+
+def _numbers(groups: int) -> str:
+    return ("no $1", "$1")[groups] if groups < 2 else f"$1 to ${groups}"
 
 
 def _check_filters(title: str, section: RouteSection, configuration: Configuration) -> Iterator[ConfigProblem]:
@@ -88,10 +97,25 @@ def _check_filters(title: str, section: RouteSection, configuration: Configurati
     for name in section.filters:
         try:
             build_filters([name], configuration, resources)
+            groups = host_groups(section) + section.path.groups
+            highest = _highest_capture(configuration.get("filter", name))
+            if highest > groups:
+                yield ConfigProblem(
+                    title, "filters", f"{name} has ${highest}, and {_few(groups)}", None, _numbers(groups)
+                )
         except ValueError as error:
             known = [each.name for each in configuration.sections("filter")] + filter_names()
             near = suggestion(name, known) if name not in known else ""
             yield ConfigProblem(title, "filters", f"{name} is no filter that can be used{near}", None, str(error))
+
+
+def _highest_capture(section: Any) -> int:
+    """Return which capture of the route a filter's templates need; those of a ``pattern`` are its own."""
+    if getattr(section, "pattern", None) is not None:
+        return 0
+    templates = [getattr(section, key, None) for key in ("path", "host", "to")]
+    templates += [edit.value for edit in getattr(section, "edits", ())]
+    return max((each.captures for each in templates if isinstance(each, Expansion | Template)), default=0)
 
 
 def _check_edits(configuration: Configuration) -> Iterator[ConfigProblem]:

@@ -134,7 +134,7 @@ def host_pattern(text: str) -> HostPattern:
         return HostPattern(text, "regex", regex=regex, groups=regex.groups)
     if text.startswith("["):
         return _address(text)
-    if "/" in text:
+    if "/" in text and "://" not in text:
         return _labels(text)
     name = text.lower().removesuffix(".").encode("ascii", "replace")
     if name.startswith(b"*."):
@@ -155,6 +155,10 @@ def _address(text: str) -> HostPattern:
 
 
 def _check_name(name: bytes, text: str) -> None:
+    if b"," in name:
+        raise ValueError(f"one host a line, not {text!r}")
+    if b"://" in name:
+        raise ValueError(f"a host alone (listeners = ... says which ports and schemes), not {text!r}")
     if b":" in name:
         raise ValueError(f"a host without a port (routes hold for every port of a listener), not {text!r}")
     if b"*" in name:
@@ -223,4 +227,7 @@ def path_pattern(text: str) -> PathPattern:
         raise ValueError("a path from its / on, without query, percent-encoded where it is not ASCII; =path or ~regex")
     if text.startswith("="):
         return PathPattern(text, "exact", value)
+    if text.endswith("*"):
+        # a star is allowed in paths, but whoever writes one at the end of a prefix means that anything may follow
+        raise ValueError(f"a prefix without * ({text.rstrip('*')} takes what begins with it); %2A or ~regex for a star")
     return PathPattern(text, "prefix", value, groups=1)

@@ -154,6 +154,10 @@ class RewriteTests(SynchronousTestCase):
             ("host = é", "ASCII"),
             ("path = /x\npattern = (", "regular expression"),
             ("strip_prefix = app", "strip_prefix"),
+            ("strip_prefix = /", "strip_prefix"),
+            ("path = /a b", "without spaces"),
+            ("path = /$2\npattern = /(a)", "path: $2 needs as many groups in pattern, which has 1"),
+            ("host = $1.x\npattern = /a", "host: $1 needs"),
         ):
             self.assertIn(word, str(self.assertRaises(ValueError, build, f"kind = rewrite\n{options}")))
 

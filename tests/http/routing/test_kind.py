@@ -48,8 +48,16 @@ class RouteKindTests(SynchronousTestCase):
             ("redirect = 301\n", "[route a] redirect_to: redirect = 301 needs it"),
             ("redirect_to = /x\n", "[route a] redirect_to: there is no redirect"),
             ("redirect = unauthorized\nredirect_to = /x\n", "[route a] redirect_to: there is no redirect"),
-            ("redirect = 301\nredirect_to = /$2\n", "have 1 captures (got '/$2'; expected $1 to $1"),
-            ("redirect = 303\nredirect_to = /x\n", "[route a] redirect: a bad value"),
+            ("redirect = 301\nredirect_to = /$2\n", "have 1 capture (got '/$2'; expected $1;"),
+            ("cluster = web\nfilters = f\n[filter f]\nkind = rewrite\npath = /$2\n", "f has $2, and host and path of"),
+            ("cluster = web\nfilters = f\n[filter f]\nkind = headers\nedits = both set A: $3\n", "f has $3, and host"),
+            (
+                "redirect = 303\nredirect_to = /x\n",
+                "[route a] redirect: a bad value (got '303'; expected nothing | 301",
+            ),
+            ("host = a.com, b.com\n", "expected one host a line"),
+            ("host = http://a.com\n", "expected a host alone"),
+            ("path = /api/*\n", "expected a prefix without * (/api/ takes what begins with it)"),
             ("host = a.com:80\n", "[route a] host: a bad value (got 'a.com:80'; expected a host without a port"),
         ):
             self.assertIn(expected, self.errors(f"[route a]\n{keys}"), keys)
