@@ -36,6 +36,12 @@ def _text(value: bytes) -> str:
     return quote(value[:MAX_TEXT].decode("latin-1"))
 
 
+def _origin(forwarding: Forwarding) -> str:
+    """Return the address of the client behind a trusted proxy, as that told it; empty for others."""
+    identity, request = forwarding.client.identity, forwarding.request
+    return identity.believed(request) if identity is not None and identity.trusted and request is not None else ""
+
+
 def json_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     """
     Return one JSON object with a fixed order of fields; all that is not printable ASCII is escaped.
@@ -48,6 +54,8 @@ def json_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     side, phase, cause = reason
     date = datetime.fromtimestamp(started, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     notes = notes_text(forwarding.notes) if forwarding.notes else ""
+    origin = _origin(forwarding)
+    told = f'"origin":{quote(origin)},' if origin else ""
     request_s = max(0.0, forwarding.started - client.head_began)
     asked = (
         ""
@@ -59,7 +67,7 @@ def json_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     )
     return (
         f'{{"id":{client.id},"kind":{quote(forwarding.kind)},"listener":{quote(client.listener)},'
-        f'"client":{quote(format_address(client.client))},"local":{quote(format_address(client.local))},'
+        f'"client":{quote(format_address(client.client))},{told}"local":{quote(format_address(client.local))},'
         f'"request_id":{_text(forwarding.request_id)},{asked}"status":{forwarding.status},'
         f'"route":{quote(route.name if route is not None else "")},'
         f'"cluster":{quote(route.cluster if route is not None else "")},'
@@ -76,7 +84,8 @@ def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     """
     Return a line of the NCSA combined log format, followed by duration, route, cluster/backend, request id, reason.
 
-    Referer and User-Agent are those of the request, ``-`` when absent.
+    The client of a trusted proxy's request is the one that it told. Referer and User-Agent are those of the request,
+    ``-`` when absent.
     """
     client, request, route = forwarding.client, forwarding.request, forwarding.route
     date = datetime.fromtimestamp(int(started), timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
@@ -88,7 +97,7 @@ def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     backend = forwarding.backend.id if forwarding.backend is not None else "-"
     name, cluster = ("-", "-") if route is None else (bare(route.name), bare(route.cluster) or "-")
     return (
-        f"{bare(client.client[0]) or '-'} - - [{date}] {what} {forwarding.status} "
+        f"{_origin(forwarding) or bare(client.client[0]) or '-'} - - [{date}] {what} {forwarding.status} "
         f"{client.sent - forwarding.sent_before} {referer} {agent} {seconds:.3f} {name} {cluster}/{bare(backend)} "
         f"{forwarding.request_id.decode('latin-1')} {forwarding.reason or SHUTDOWN}\n"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.access_log import common_line, json_line
+from netappliance.http.forwarding.identity import KINDS, ClientIdentity, IdentityRules
 from netappliance.http.message import Request
 from netappliance.sessions.reasons import SHUTDOWN
 from netappliance.sessions.session import unix_address
@@ -20,7 +22,9 @@ def forwarding(path: bytes, octets: bytes) -> Any:
     """Return a forwarded request of a unix socket's client, with these octets wherever strangers have a say."""
     request = Request(octets, octets, 1, [b"Referer: " + octets, b"User-Agent: " + octets])
     request.authority = octets
-    client = SimpleNamespace(id=1, listener="web", client=unix_address(path), local=("", 0), head_began=0.0, sent=9)
+    client = SimpleNamespace(
+        identity=None, id=1, listener="web", client=unix_address(path), local=("", 0), head_began=0.0, sent=9
+    )
     return SimpleNamespace(
         **dict.fromkeys(("status", "rx_bytes", "tx_bytes", "retries", "sent_before"), 0),
         **dict.fromkeys(("connect_s", "first_byte_s", "started"), 0.0),
@@ -45,6 +49,18 @@ class LineTests(SynchronousTestCase):
         line = json_line(forwarding(path, octets), 0.0, 1.0)
         self.assertEqual(json.loads(line)["target"], octets.decode("latin-1"))
         self.assertEqual((line.count("\n"), line.isascii()), (1, True))
+
+    def test_behind_a_trusted_proxy_the_client_is_whom_it_told(self) -> None:
+        """With the proxy's own address beside it in JSON; nobody else is listened to."""
+        rules = IdentityRules(KINDS, b"", [ip_network("10.0.0.0/8")])
+        for peer, origin in (("10.0.0.1", "192.0.2.7"), ("192.0.2.1", "")):
+            made = forwarding(b"", b"/")
+            made.client.client = (peer, 4000)
+            made.client.identity = ClientIdentity(rules, made.client.client, ("", 0), b"1")
+            made.request.identity = [(b"x-forwarded-for", b"192.0.2.7")]
+            line = json.loads(json_line(made, 0.0, 1.0))
+            self.assertEqual((line.get("origin", ""), line["client"]), (origin, f"{peer}:4000"))
+            self.assertEqual(common_line(made, 0.0, 1.0).split(" ")[0], origin or peer)
 
     @given(st.binary(max_size=40), st.binary(max_size=40))
     @settings(max_examples=200, deadline=None)
