@@ -125,8 +125,8 @@ class HttpSection:
     trusted_proxies: tuple[values.Network, ...] = option(
         values.list_of(values.network),
         unit="networks",
-        doc="Clients whose X-Forwarded-*, Forwarded and X-Request-Id are believed and extended; those of others are "
-        "replaced.",
+        doc="Clients whose X-Forwarded-*, Forwarded and X-Request-Id are believed and extended; those of others, and "
+        "of unix sockets, are replaced. docs/operations.md tells what such a proxy must do.",
     )
     identity_headers: tuple[str, ...] = option(
         values.list_of(values.choice(*KINDS)),
