@@ -5,12 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from socket import SocketType
-from typing import TYPE_CHECKING, Any
-
-from twisted.application.service import Service
+from typing import TYPE_CHECKING
 
 from netappliance.answer_files import load_templates
-from netappliance.dataplane.listener import StreamListener
 from netappliance.http.access_log import request_line
 from netappliance.http.answers import Answers
 from netappliance.http.backends.balance_key import BalanceKey
@@ -25,6 +22,7 @@ from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.session import Address
+from netappliance.stream_service import StreamService
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance
@@ -63,7 +61,7 @@ class Target:
         self.queue_timeout_s = section.queue_timeout_s
 
 
-class HttpService(Service):
+class HttpService(StreamService):
     """
     Listens, and gives every accepted connection a session.
 
@@ -75,12 +73,8 @@ class HttpService(Service):
     secure = False
 
     def __init__(self, section: HttpSection, appliance: Appliance, routes: Sequence[Route]) -> None:
-        self.name = section.name
+        super().__init__("http", section, appliance)
         self.section = section
-        self.poller = appliance.poller
-        self.timers = appliance.timers
-        self.table = appliance.sessions
-        self.admission = appliance.admission
         self.router = Router(routes)
         self.routes = list(routes)
         self.framing = RequestFraming(
@@ -106,34 +100,16 @@ class HttpService(Service):
             load_templates(section.answers),
             {name: load_templates(target.cluster.section.answers) for name, target in self.targets.items()},
         )
-        self.totals = self.table.declare("http", section.name, "")
         self.table.declare("websocket", section.name, "")
         for name in self.targets:
             self.table.declare("http", section.name, name)
-        self.appliance = appliance
         self._id_prefix = secrets.token_hex(8).encode()
         self._request_ids = 0
         self._log_line = request_line(appliance.access_log)
-        self.listeners = [
-            StreamListener(
-                f"[http {section.name}]",
-                endpoint,
-                appliance.listen_options(section.backlog, reuse_port=section.reuse_port),
-                poller=self.poller,
-                timers=self.timers,
-                admission=self.admission,
-                totals=self.totals,
-                start_session=self._session_starter(index),
-            )
-            for index, endpoint in enumerate(section.listen)
-        ]
-        appliance.register_listeners("http", section.name, self.listeners)
 
-    def _session_starter(self, index: int) -> Any:
-        def start(sock: SocketType, client: Address) -> None:
-            ClientConnection(self, sock, client, self.listeners[index].address).start()
-
-        return start
+    def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
+        """Begin."""
+        ClientConnection(self, sock, client, local).start()
 
     def next_request_id(self) -> bytes:
         """Return an id of 32 hexadecimal digits, unlike any other of this process and, in all likelihood, of others."""
@@ -155,23 +131,9 @@ class HttpService(Service):
         if self._log_line is not None:
             self._log_line(forwarding, seconds)
 
-    def privilegedStartService(self) -> None:
-        """Bind, while the process may still bind to low ports."""
-        super().privilegedStartService()
-        for listener in self.listeners:
-            listener.open()
-
-    def startService(self) -> None:
-        """Accept."""
-        super().startService()
-        for listener in self.listeners:
-            listener.start()
-
     def stopService(self) -> None:
         """Stop accepting, close idle connections; requests under way are drained by the appliance."""
         super().stopService()
-        for listener in self.listeners:
-            listener.stop()
         for session in self.table:
             if isinstance(session, ClientConnection) and session.service is self:
                 session.drain()

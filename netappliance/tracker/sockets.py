@@ -18,21 +18,22 @@ _NETLINK_ROUTE, _RTM_NEWADDR, _RTM_GETADDR = 0, 20, 22
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2
 
 
-def open_netfilter(groups: tuple[int, ...], receive_buffer: int) -> socket.SocketType:
+def open_netlink(protocol: int, groups: tuple[int, ...], receive_buffer: int) -> socket.SocketType:
     """
-    Open a non-blocking ctnetlink socket that is a member of ``groups``.
+    Open a non-blocking netlink socket that is a member of ``groups``.
 
-    :param receive_buffer: bytes; beyond the host's maximum where we have CAP_NET_ADMIN.
-    :raises OSError: without the right, or where the kernel has no ctnetlink.
+    :param protocol: NETLINK_* (linux/netlink.h). :param receive_buffer: bytes; beyond the host's maximum where we have
+        CAP_NET_ADMIN.
+    :raises OSError: without the right, or where the kernel has no such protocol or group.
     """
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     try:
         opened.setblocking(False)
         try:
             opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
         except OSError:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        # no latch on overrun: later events still come, and the loss is read from the drop counter
+        # no latch on overrun: later messages still come, and the loss is read from the drop counter
         opened.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
         opened.bind((0, 0))
         for group in groups:
@@ -41,6 +42,11 @@ def open_netfilter(groups: tuple[int, ...], receive_buffer: int) -> socket.Socke
         opened.close()
         raise
     return opened
+
+
+def open_netfilter(groups: tuple[int, ...], receive_buffer: int) -> socket.SocketType:
+    """Open a ctnetlink socket, as :func:`open_netlink`."""
+    return open_netlink(_NETLINK_NETFILTER, groups, receive_buffer)
 
 
 def drops(opened: socket.SocketType) -> int:

@@ -9,6 +9,7 @@ from socket import MSG_PEEK, SocketType
 from typing import TYPE_CHECKING, Protocol
 
 from netappliance.clusters.backend import Backend
+from netappliance.dataplane.eager_writer import EagerWriter
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, READY, WRITABLE, Poller
 from netappliance.dataplane.sockets import pending_error
 
@@ -40,7 +41,7 @@ class UpstreamUser(Protocol):
         """A callback raised."""
 
 
-class Upstream:
+class Upstream(EagerWriter):
     """
     One connection to a backend.
 
@@ -68,6 +69,7 @@ class Upstream:
         "recv_into",
         "round",
         "send",
+        "sent",
         "served",
         "sock",
         "user",
@@ -88,6 +90,7 @@ class Upstream:
         self.ending = False
         self.connecting = True
         self.served = 0
+        self.sent = 0
         self.round = 0
         self.idle_since = 0.0
         self.connect_started = poller.now
@@ -122,41 +125,18 @@ class Upstream:
                 self.flush()
         return bool(mask & READ_SIDE) and self.user is user
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Send, or keep what the kernel does not take; a failure is told to the user."""
-        if self.out is not None:
-            self.out = memoryview(b"".join((self.out, data)))
-            return
-        try:
-            sent = self.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            if self.user is not None:
-                self.user.upstream_failed(error)
-            return
-        if sent < len(data):
-            self.out = memoryview(bytes(memoryview(data)[sent:]))
+    def write_failed(self, error: OSError) -> None:
+        """Tell the user."""
+        if self.user is not None:
+            self.user.upstream_failed(error)
 
-    def flush(self) -> None:
-        """Send what waits."""
-        out = self.out
-        if out is None:
-            return
-        try:
-            sent = self.send(out)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if self.user is not None:
-                self.user.upstream_failed(error)
-            return
-        if sent < len(out):
-            self.out = out[sent:]
-            if self.user is not None:
-                self.user.upstream_took()
-            return
-        self.out = None
+    def took(self) -> None:
+        """Tell the user."""
+        if self.user is not None:
+            self.user.upstream_took()
+
+    def drained(self) -> None:
+        """Tell the user."""
         if self.user is not None:
             self.user.upstream_writable()
 

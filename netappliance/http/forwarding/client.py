@@ -6,6 +6,7 @@ import socket
 from socket import SocketType
 from typing import TYPE_CHECKING
 
+from netappliance.dataplane.eager_writer import EagerWriter
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, PEER_FIN, READ_SIDE, READY, WRITABLE
 from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
 from netappliance.dataplane.sockets import pending_error, reset_on_close
@@ -35,7 +36,7 @@ BUDGET = 32
 _PHASES = {"proxy": Phase.HANDSHAKE, "head": Phase.REQUEST, "idle": Phase.IDLE, "linger": Phase.DRAIN}
 
 
-class ClientConnection(Session):
+class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the writer has slots for the checker only
     """
     States: ``proxy`` (PROXY header expected), ``head`` (a request begins or is expected first), ``idle`` (between
     requests), ``exchange``, ``linger`` (the last response is on its way, the rest is thrown away), ``closed``.
@@ -129,11 +130,11 @@ class ClientConnection(Session):
                     self.lost(pending_error(self.sock))
                     return
             if mask & WRITABLE and self.out is not None:
-                self._flush()
+                self.flush()
             if not mask & READ_SIDE:
                 return
         elif self.out is not None:
-            self._flush()
+            self.flush()
         self.readable = True
         state = self.state
         if state == "idle" or state == "head":
@@ -250,39 +251,17 @@ class ClientConnection(Session):
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Send, or keep what the kernel does not take; a failure closes the connection."""
-        if self.out is not None:
-            self.out = memoryview(b"".join((self.out, data)))
-            return
-        try:
-            sent = self.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self.lost(error)
-            return
-        self.sent += sent
-        if sent < len(data):
-            self.out = memoryview(bytes(memoryview(data)[sent:]))
+    def write_failed(self, error: OSError) -> None:
+        """The client went."""
+        self.lost(error)
 
-    def _flush(self) -> None:
-        out = self.out
-        if out is None:
-            return
-        try:
-            sent = self.send(out)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.lost(error)
-            return
-        self.sent += sent
+    def took(self) -> None:
+        """The client reads."""
         self.last_active = self.poller.now
-        if sent < len(out):
-            self.out = out[sent:]
-            return
-        self.out = None
+
+    def drained(self) -> None:
+        """The client has all that waited."""
+        self.last_active = self.poller.now
         if self.state == "exchange":
             self.forwarding.client_writable()
         elif self.state == "linger":

@@ -11,38 +11,17 @@ from typing import Any
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
+from netappliance.tracker.sockets import open_netlink
+
 _NETLINK_SOCK_DIAG = 4
-_SOL_NETLINK = 270
-_ADD_MEMBERSHIP, _NO_ENOBUFS = 1, 5
-_SO_RCVBUFFORCE = 33
 _RECEIVE = 65536
 #: seconds that one socket may keep the reactor
 SLICE_S = 0.005
 
 
 def open_diag(groups: tuple[int, ...], receive_buffer: int) -> socket.SocketType:
-    """
-    Open a non-blocking sock_diag socket that is a member of ``groups``; needs no rights.
-
-    :param receive_buffer: bytes; beyond the host's maximum where we have CAP_NET_ADMIN.
-    :raises OSError: the kernel has no sock_diag, or no such groups.
-    """
-    opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
-    try:
-        opened.setblocking(False)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)
-        except OSError:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        # no latch on overrun: later notices still come, and the loss is read from the drop counter
-        opened.setsockopt(_SOL_NETLINK, _NO_ENOBUFS, 1)
-        opened.bind((0, 0))
-        for group in groups:
-            opened.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
-    except OSError:
-        opened.close()
-        raise
-    return opened
+    """Open a sock_diag socket, as :func:`netappliance.tracker.sockets.open_netlink`; needs no rights."""
+    return open_netlink(_NETLINK_SOCK_DIAG, groups, receive_buffer)
 
 
 def ephemeral_ports(proc: Path = Path("/proc/sys/net/ipv4/ip_local_port_range")) -> tuple[int, int]:
