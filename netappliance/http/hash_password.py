@@ -8,6 +8,8 @@ import hashlib
 import os
 import sys
 
+from netappliance.http.passwords import USER
+
 #: about 45 ms and 16 MiB for each check
 LN, R, P = 14, 8, 1
 
@@ -21,8 +23,8 @@ def scrypt_line(user: str, password: bytes, salt: bytes) -> str:
 
 def main(arguments: list[str]) -> int:
     """Read the password from the terminal, twice and unseen, or else the first line of standard input."""
-    if len(arguments) != 1 or arguments[0].startswith("-") or ":" in arguments[0]:
-        sys.stderr.write("usage: python -m netappliance hash-password USER\n")
+    if len(arguments) != 1 or arguments[0].startswith(("-", "#", ";")) or not USER.fullmatch(arguments[0]):
+        sys.stderr.write("usage: python -m netappliance hash-password USER (no spaces, colons; no # or ; in front)\n")
         return 2
     if sys.stdin.isatty():
         password = getpass.getpass("Password: ")

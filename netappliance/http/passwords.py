@@ -25,6 +25,8 @@ MAX_COST_MS = 300.0
 BCRYPT_BYTES = 72
 _SCRYPT_MEMORY = 64 * 1024 * 1024
 
+#: a name of a user: what may stand before the colon
+USER = re.compile(r"[^\x00-\x20\x7f:]{1,128}")
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _SCRYPT = re.compile(
     r"\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/.]{2,128}={0,2})\$([A-Za-z0-9+/.]{16,128}={0,2})"

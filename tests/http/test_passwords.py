@@ -126,5 +126,6 @@ class CommandTests(SynchronousTestCase):
     def test_wrong_use_ends_with_a_status(self) -> None:
         """No user, no password."""
         self.assertEqual(self.run_with([], "x\n"), (2, ""))
-        self.assertEqual(self.run_with(["a:b"], "x\n"), (2, ""))
+        for user in ("a:b", "a b", "#a", ""):
+            self.assertEqual(self.run_with([user], "x\n"), (2, ""), user)
         self.assertEqual(self.run_with(["alice"], "\n"), (1, ""))

@@ -39,11 +39,16 @@ Judge = Callable[[bytes], bool]
 
 def judge_status(data: bytes, statuses: frozenset[int]) -> bool:
     """
-    Look at the beginning of an HTTP response; its first status line decides.
+    Look at the beginning of an HTTP response; its status line decides, those of interim responses (1xx) do not.
 
     :raises CheckFailed: no HTTP, or another status.
     """
     match = _STATUS.match(data)
+    while match is not None and match[1][:1] == b"1" and match[1] != b"101" and int(match[1]) not in statuses:
+        _, end, data = data.partition(b"\r\n\r\n")
+        if not end:
+            return False
+        match = _STATUS.match(data)
     if match is None:
         if _NO_STATUS_YET.fullmatch(data):
             return False

@@ -23,10 +23,8 @@ from netappliance.clusters.health.state import HealthState, first_delay, next_de
 
 _log = Logger()
 
-#: checks under way in the whole process; further ones wait
+#: checks under way in the whole process; further ones wait in line
 MAX_PROBES = 32
-#: seconds after which one that had to wait tries again
-WAIT_S = 0.1
 
 
 class _Checked:
@@ -57,6 +55,7 @@ class HealthService(Service):
 
     def __init__(self, clusters: Mapping[str, Cluster], reactor: Any, rng: random.Random) -> None:
         self.in_flight = 0
+        self._waiting: dict[_Checked, None] = {}
         self._clusters = clusters
         self._reactor = reactor
         self._rng = rng
@@ -101,7 +100,8 @@ class HealthService(Service):
 
     def _begin(self, one: _Checked) -> None:
         if self.in_flight >= MAX_PROBES:
-            self._later(one, WAIT_S)
+            one.call = None
+            self._waiting[one] = None
             return
         one.call = None
         self.in_flight += 1
@@ -117,8 +117,16 @@ class HealthService(Service):
         probe.addCallbacks(lambda _: self._passed(one), lambda failure: self._failed(one, failure))
         probe.addErrback(lambda failure: _log.failure("a health check's result was lost", failure=failure))
 
-    def _passed(self, one: _Checked) -> None:
+    def _ended(self) -> None:
+        """A check ended: the one that waits longest may begin."""
         self.in_flight -= 1
+        for one in self._waiting:
+            del self._waiting[one]
+            self._later(one, 0.0)
+            break
+
+    def _passed(self, one: _Checked) -> None:
+        self._ended()
         if one.probe is None:
             return
         one.backend.checks_passed_total += 1
@@ -127,7 +135,7 @@ class HealthService(Service):
         self._again(one)
 
     def _failed(self, one: _Checked, failure: Failure) -> None:
-        self.in_flight -= 1
+        self._ended()
         if one.probe is None:
             return
         one.backend.checks_failed_total += 1
@@ -147,6 +155,7 @@ class HealthService(Service):
         self._later(one, next_delay(one.spec.interval_s, self._rng))
 
     def _end(self, one: _Checked) -> None:
+        self._waiting.pop(one, None)
         call, one.call = one.call, None
         if call is not None and call.active():
             call.cancel()

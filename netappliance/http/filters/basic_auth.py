@@ -19,7 +19,7 @@ from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.filters.client_network import PREFIX_V4_DOC, PREFIX_V6_DOC, grouping
 from netappliance.http.filters.limits import Buckets
 from netappliance.http.message import Answer, Exchange
-from netappliance.http.passwords import FORMS, MAX_COST_MS, StoredPassword, stored_password
+from netappliance.http.passwords import FORMS, MAX_COST_MS, USER, StoredPassword, stored_password
 
 #: bytes of one Authorization value; a longer one is as if wrong
 MAX_CREDENTIALS = 4096
@@ -28,7 +28,6 @@ MAX_FILE = 1024 * 1024
 MAX_USERS = 10_000
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_USER = re.compile(r"[^\x00-\x20\x7f:]{1,128}")
 
 Users = dict[bytes, StoredPassword]
 
@@ -42,7 +41,7 @@ def users(text: str) -> Users:
     found: Users = {}
     for line in values.lines(text):
         name, colon, stored = (part.strip() for part in line.partition(":"))
-        if not colon or not _USER.fullmatch(name):
+        if not colon or not USER.fullmatch(name):
             raise ValueError(f"lines of name:hash, the hash {FORMS}")
         try:
             made = stored_password(stored)

@@ -157,10 +157,25 @@ class HealthServiceTests(SynchronousTestCase):
         self.cluster.update(dataclasses.replace(self.section, backends=backend_lines(lines)))
         self.clock.pump([0.1] * 12)
         self.assertEqual((self.service.in_flight, len(self.check.out)), (MAX_PROBES, MAX_PROBES))
+        asks = [call for call in self.clock.getDelayedCalls() if getattr(call, "func", None) == self.service._begin]
+        self.assertEqual(asks, [], "those that wait ask for nothing")
         self.check.answer(well=True)
         self.clock.pump([0.1] * 2)
         self.assertEqual(self.service.in_flight, 5)
         self.assertEqual(len(set(self.check.asked)), MAX_PROBES + 5)
+
+    def test_those_that_wait_are_asked_in_their_order(self) -> None:
+        """Each in its turn, also while others end and others come; who leaves waits no longer."""
+        lines = [f"10.0.{n // 200}.{n % 200}:80 id=n{n}" for n in range(MAX_PROBES * 3)]
+        self.cluster.update(dataclasses.replace(self.section, backends=backend_lines("\n".join(lines))))
+        self.clock.pump([0.1] * 12)
+        for _ in range(2):
+            self.check.answer(well=True)
+            self.clock.advance(0.0)
+        self.assertEqual(len(set(self.check.asked)), MAX_PROBES * 3)
+        self.clock.pump([0.1] * 120)
+        self.cluster.update(self.section)
+        self.assertLessEqual(len(self.service._waiting), 2)
 
     def test_a_stop_leaves_nothing_behind(self) -> None:
         """Neither calls nor questions; the backends keep their state."""

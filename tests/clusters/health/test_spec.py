@@ -92,6 +92,13 @@ class JudgeTests(SynchronousTestCase):
         good = frozenset({200, 204})
         for data in (b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 204\r\n\r\nbody", b"HTTP/1.1 200 "):
             self.assertTrue(judge_status(data, good), data)
+        interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+        self.assertTrue(judge_status(interim * 2 + b"HTTP/1.1 200 OK\r\n", good))
+        self.assertTrue(judge_status(interim, frozenset({103})))
+        self.assertRaises(CheckFailed, judge_status, interim + b"HTTP/1.1 500 No\r\n", good)
+        self.assertRaises(CheckFailed, judge_status, b"HTTP/1.1 101 Switching\r\n\r\n", good)
+        for data in (interim[:30], interim, interim + b"HTTP/1"):
+            self.assertFalse(judge_status(data, good), data)
         for data in (b"", b"H", b"HTTP/1", b"HTTP/1.1 ", b"HTTP/1.1 2", b"HTTP/1.1 200"):
             self.assertFalse(judge_status(data, good), data)
         for data in (
