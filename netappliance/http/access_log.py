@@ -84,8 +84,8 @@ def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
     """
     Return a line of the NCSA combined log format, followed by duration, route, cluster/backend, request id, reason.
 
-    The client of a trusted proxy's request is the one that it told. Referer and User-Agent are those of the request,
-    ``-`` when absent.
+    The client of a trusted proxy's request is the one that it told, the user the one of basic_auth. Referer and
+    User-Agent are those of the request, ``-`` when absent.
     """
     client, request, route = forwarding.client, forwarding.request, forwarding.route
     date = datetime.fromtimestamp(int(started), timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
@@ -94,10 +94,11 @@ def common_line(forwarding: Forwarding, started: float, seconds: float) -> str:
         what = _text(b"%b %b HTTP/1.%d" % (request.method, request.target[:MAX_TEXT], request.minor))
         referer = _text(fields.get(request.lines, b"referer") or b"-")
         agent = _text(fields.get(request.lines, b"user-agent") or b"-")
+    user = bare(str((forwarding.notes or {}).get("user", ""))) or "-"
     backend = forwarding.backend.id if forwarding.backend is not None else "-"
     name, cluster = ("-", "-") if route is None else (bare(route.name), bare(route.cluster) or "-")
     return (
-        f"{_origin(forwarding) or bare(client.client[0]) or '-'} - - [{date}] {what} {forwarding.status} "
+        f"{_origin(forwarding) or bare(client.client[0]) or '-'} - {user} [{date}] {what} {forwarding.status} "
         f"{client.sent - forwarding.sent_before} {referer} {agent} {seconds:.3f} {name} {cluster}/{bare(backend)} "
         f"{forwarding.request_id.decode('latin-1')} {forwarding.reason or SHUTDOWN}\n"
     )

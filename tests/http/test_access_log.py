@@ -70,6 +70,7 @@ class LineTests(SynchronousTestCase):
         self.assertEqual((line.count("\n"), line.isprintable() or line[:-1].isprintable()), (1, True))
         before, _, behind = line.partition(" [01/Jan/1970:00:00:00 +0000] ")
         self.assertEqual(len(before.split(" ")), 3)
+        self.assertEqual(before.split(" ")[2] == "-", octets in (b"", b"-"))
         self.assertEqual(
             behind[behind.rindex('" ') :].split(" ")[1:4], ["1.000", "a\\u0020b", 'c\\u0020\\"d/unix:/a\\u0020b']
         )

@@ -58,7 +58,10 @@ def _edit(line: str) -> Edit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadersSection:
-    """Edits header fields on the way to the backend and on the way back, also of our own answers."""
+    """
+    Edits header fields on the way to the backend and on the way back, also of our own answers. In requests set and
+    delete take away what a client spelt with _ for - as well, for many backends take both for the same field.
+    """
 
     name: str
     kind: str = option(values.text, required=True, unit="kind", doc="headers", example="headers")

@@ -7,15 +7,6 @@ from netappliance.http.message import Answer, Exchange
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.template import Template
 
-_DENIED = "this address is not served to you"
-_MOVED = {
-    301: "this address has moved for good",
-    302: "this address is elsewhere for now",
-    303: "see the other address",
-    307: "this address is elsewhere for now",
-    308: "this address has moved for good",
-}
-
 
 def redirect_answer(route: Route, exchange: Exchange) -> Answer:
     """
@@ -31,9 +22,9 @@ def redirect_answer(route: Route, exchange: Exchange) -> Answer:
     if section.redirect == "unauthorized":
         realm = route.name.replace("\\", "").replace('"', "")
         challenge = fields.line(b"WWW-Authenticate", f'Basic realm="{realm}", charset="UTF-8"'.encode())
-        return Answer(401, "this address needs a user", [challenge])
+        return Answer(401, lines=[challenge])
     if section.redirect_to is None:
-        return Answer(403, _DENIED)
+        return Answer(403)
     return moved(section.redirect_to, int(section.redirect), exchange, exchange.captures)
 
 
@@ -59,4 +50,4 @@ def moved(to: Template, status: int, exchange: Exchange, captures: tuple[bytes, 
         location = to.expand(values, captures)
     except ValueError as error:
         return Answer(400, str(error))
-    return Answer(status, _MOVED[status], [fields.line(b"Location", location)])
+    return Answer(status, lines=[fields.line(b"Location", location)])
