@@ -45,7 +45,7 @@ class AnswerTests(SynchronousTestCase):
     """What kind of answer."""
 
     def test_the_status_is_the_redirects(self) -> None:
-        """One field line, and a sentence for people."""
+        """One field line, and the page says the rest."""
         for status in ("301", "302", "308"):
             made = answer(keys={"redirect": status, "redirect_to": "https://b.com/"})
             self.assertEqual((made.status, made.lines, made.close), (int(status), [b"Location: https://b.com/"], False))
