@@ -21,8 +21,8 @@ from netappliance.http.framing.response import ResponseFraming
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from netappliance.http.statistics import Refusals, RequestStatistics
+from netappliance.listener_service import StreamService
 from netappliance.sessions.session import Address
-from netappliance.stream_service import StreamService
 
 if TYPE_CHECKING:
     from netappliance.appliance import Appliance

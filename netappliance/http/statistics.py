@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 from netappliance.sessions.histogram import Histogram
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -31,9 +29,7 @@ class RequestStatistics:
     def finished(self, method: bytes, status: int, seconds: float) -> None:
         """Count one request."""
         (self.rows.get(method) or self.others)[status // 100] += 1
-        histogram = self.seconds
-        histogram.counts[bisect_left(REQUEST_BUCKETS, seconds)] += 1
-        histogram.sum += seconds
+        self.seconds.observe(seconds)
 
 
 class Refusals:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from socket import SocketType
 from typing import TYPE_CHECKING
 
+from netappliance.listener_service import StreamService
 from netappliance.sessions.session import Address
-from netappliance.stream_service import StreamService
 from netappliance.tcp.proxy_protocol import ProxyHeader, encode_v1, encode_v2, parse_header
 from netappliance.tcp.session import TcpSession
 

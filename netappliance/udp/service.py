@@ -6,12 +6,12 @@ import time
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from netappliance.clusters.backend import Backend
 from netappliance.dataplane.datagrams import connect_udp
+from netappliance.listener_service import ListenerService
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Address
 from netappliance.udp.chain import FilterChain
@@ -42,7 +42,7 @@ def make_resources(configuration: Any, rng: Any, depth: int = 0) -> Resources:
     return Resources(rng=rng, wall=time.time, build=build, log=lambda text: _log.info("{text}", text=text))
 
 
-class UdpService(Service):
+class UdpService(ListenerService):
     """
     Listens, runs the chain, keeps the sessions.
 
@@ -76,20 +76,8 @@ class UdpService(Service):
         self._datagram = Datagram()
         self._draining = False
         self._coldest: list[tuple[UdpSession, float]] = []
-        self.listeners = [UdpListener(self, endpoint) for endpoint in section.listen]
+        self.listeners: list[UdpListener] = [UdpListener(self, endpoint) for endpoint in section.listen]
         appliance.datagram_sessions += section.max_sessions
-
-    def privilegedStartService(self) -> None:
-        """Bind."""
-        super().privilegedStartService()
-        for listener in self.listeners:
-            listener.open()
-
-    def startService(self) -> None:
-        """Receive."""
-        super().startService()
-        for listener in self.listeners:
-            listener.start()
 
     def stopService(self) -> None:
         """Open no new sessions; the sockets stay for the live ones until the last has ended."""

@@ -106,12 +106,17 @@ class _Conversation(Protocol):
         self._finish(CheckFailed("the connection was closed before the answer"))
 
     def _finish(self, error: CheckFailed | None) -> None:
-        if self.done.called:
-            return
-        if error is None:
-            self.done.callback(None)
-        else:
-            self.done.errback(error)
+        _settle(self.done, error)
+
+
+def _settle(done: Deferred[None], error: CheckFailed | None) -> None:
+    """Fire with what was found, unless it has fired."""
+    if done.called:
+        return
+    if error is None:
+        done.callback(None)
+    else:
+        done.errback(error)
 
 
 def _endpoint(family: int, sockaddr: Any, reactor: Any, timeout_s: float) -> Any:
@@ -282,12 +287,7 @@ class _Question:
 
     def _finish(self, error: CheckFailed | None) -> None:
         self._close()
-        if self.done.called:
-            return
-        if error is None:
-            self.done.callback(None)
-        else:
-            self.done.errback(error)
+        _settle(self.done, error)
 
 
 @implementer(IHealthCheck)

@@ -63,9 +63,19 @@ def check_captures(pattern: re.Pattern[bytes] | None, **templates: Expansion | T
             raise ValueError(f"{key}: ${made.captures} needs as many groups in pattern, which has {pattern.groups}")
 
 
-def too_long() -> Answer:
-    """Refuse a path that no regular expression is given to, for the time that it might take."""
-    return Answer(414, f"The path is longer than {MAX_REGEX_PATH} bytes.")
+def matched(compiled: re.Pattern[bytes] | None, exchange: Exchange) -> tuple[bytes, ...] | Answer | None:
+    """
+    Return the captures that a filter works with: those of its own pattern for the path, or without one the route's.
+
+    :return: None when the path does not match; an answer when it is too long to be looked at.
+    """
+    if compiled is None:
+        return exchange.captures
+    path = exchange.request.path
+    if len(path) > MAX_REGEX_PATH:
+        return Answer(414, f"The path is longer than {MAX_REGEX_PATH} bytes.")
+    match = compiled.fullmatch(path)
+    return None if match is None else match.groups(b"")
 
 
 class Redirect(RequestFilter):
@@ -78,15 +88,9 @@ class Redirect(RequestFilter):
 
     def request(self, exchange: Exchange) -> Answer | None:
         """Redirect, where the path matches."""
-        captures = exchange.captures
-        if self._pattern is not None:
-            path = exchange.request.path
-            if len(path) > MAX_REGEX_PATH:
-                return too_long()
-            match = self._pattern.fullmatch(path)
-            if match is None:
-                return None
-            captures = match.groups(b"")
+        captures = matched(self._pattern, exchange)
+        if captures is None or isinstance(captures, Answer):
+            return captures
         return moved(self._to, self._status, exchange, captures)
 
 

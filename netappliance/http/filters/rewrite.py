@@ -9,9 +9,8 @@ from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.http.expansion import HELP, Expansion
 from netappliance.http.filters.base import RequestFilter, Resources
-from netappliance.http.filters.redirect import check_captures, pattern, too_long
+from netappliance.http.filters.redirect import check_captures, matched, pattern
 from netappliance.http.message import Answer, Exchange
-from netappliance.http.routing.patterns import MAX_REGEX_PATH
 
 #: what a backend may be asked for: no white space, no control characters, no fragment
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*")
@@ -75,15 +74,9 @@ class Rewrite(RequestFilter):
         request = exchange.request
         if request.target == b"*":
             return None
-        captures = exchange.captures
-        if self._pattern is not None:
-            path = request.path
-            if len(path) > MAX_REGEX_PATH:
-                return too_long()
-            match = self._pattern.fullmatch(path)
-            if match is None:
-                return None
-            captures = match.groups(b"")
+        captures = matched(self._pattern, exchange)
+        if captures is None or isinstance(captures, Answer):
+            return captures
         if self._strip:
             request.target = _stripped(request.target, self._strip)
         target, authority = request.target, request.authority

@@ -145,12 +145,8 @@ def lost(forwarding: Forwarding, cause: Cause, error: OSError) -> None:
         choose(forwarding, attempt_failed(forwarding, error))
     elif forwarding.reused and forwarding.replay and not forwarding.hold:
         # the backend closed the kept connection while we wrote: nothing of this request was answered
-        forwarding.upstream = None
-        target.pool.stale += 1
-        target.pool.drop(upstream)
-        forwarding.fresh, forwarding.reused = True, False
         forwarding.retries += 1
-        choose(forwarding)
+        _choose_afresh(forwarding, target, upstream)
     elif forwarding.broke is None:
         # a backend that answers early and closes makes our write fail: its response may be there all the same
         forwarding.broke = cause
@@ -173,6 +169,11 @@ def before_request(forwarding: Forwarding) -> None:
     forwarding.replay, forwarding.outgoing = forwarding.outgoing, b""
     forwarding.tx_bytes -= len(forwarding.replay)
     forwarding.client.tx_bytes -= len(forwarding.replay)
+    _choose_afresh(forwarding, target, upstream)
+
+
+def _choose_afresh(forwarding: Forwarding, target: Target, upstream: Upstream) -> None:
+    """Leave a kept connection that turned out stale, and take no kept one any more."""
     forwarding.upstream = None
     target.pool.stale += 1
     target.pool.drop(upstream)

@@ -19,23 +19,70 @@ BUDGET = 8
 TOO_LARGE = Refusal(413, "body too large")
 
 
-class RequestBody:
+class _Body:
+    """
+    What both ways have in common.
+
+    :ivar left: bytes to come, CHUNKED or UNTIL_CLOSE. :ivar done: all of it went to the other side's connection.
+    """
+
+    __slots__ = ("_client", "_decoder", "_forwarding", "_queued", "done", "left")
+
+    def __init__(self, forwarding: Forwarding, client: ClientConnection, length: int) -> None:
+        self._forwarding = forwarding
+        self._client = client
+        self._decoder = ChunkedDecoder(client.service.section.max_header_size) if length == CHUNKED else None
+        self._queued = False
+        self.left = length
+        self.done = False
+
+    def _take_plain(self, data: bytes) -> tuple[bytes, bytes]:
+        """Split what belongs to a body of known length from what follows it."""
+        mine = data[: self.left]
+        self.left -= len(mine)
+        self.done = not self.left
+        return mine, data[len(mine) :]
+
+    def _in_chunks(self, decoder: ChunkedDecoder, pieces: list[bytes]) -> bytes:
+        """Write what was decoded as chunks of our own."""
+        framed = chunked.encode(pieces)
+        if decoder.done:
+            self.done = True
+            framed += chunked.encode_end(decoder.trailers)
+        return framed
+
+    def pump(self, upstream: Upstream) -> None:
+        """Move what there is until there is no more, the other side is full or gone, or the budget is used up."""
+
+    def _again(self) -> None:
+        """Go on in the next turn."""
+        if not self._queued:
+            self._queued = True
+            self._client.poller.later(self._resume)
+
+    def _resume(self) -> None:
+        self._queued = False
+        forwarding = self._forwarding
+        if forwarding.upstream is not None and self in (forwarding.request_body, forwarding.response_body):
+            self.pump(forwarding.upstream)
+
+    def crashed(self) -> None:
+        """A callback raised."""
+        self._forwarding.crashed()
+
+
+class RequestBody(_Body):
     """
     The body that a client sends.
 
-    :ivar left: bytes to come of a body of known length. :ivar received: bytes of content so far.
-    :ivar done: all of it went to the backend's connection. :ivar started: monotonic seconds.
+    :ivar received: bytes of content so far. :ivar started: monotonic seconds.
     """
 
-    __slots__ = ("_client", "_decoder", "_forwarding", "_limit", "_queued", "done", "left", "received", "started")
+    __slots__ = ("_limit", "received", "started")
 
     def __init__(self, forwarding: Forwarding, client: ClientConnection, length: int, limit: int) -> None:
-        self._forwarding = forwarding
-        self._client = client
+        super().__init__(forwarding, client, length)
         self._limit = limit
-        self._queued = False
-        self._decoder = ChunkedDecoder(client.service.section.max_header_size) if length == CHUNKED else None
-        self.left = length
         self.received = 0
         self.done = not length
         self.started = client.poller.now
@@ -47,11 +94,9 @@ class RequestBody:
         :return: what goes to the backend for them, and what follows the body.
         """
         if self._decoder is None:
-            mine = data[: self.left]
-            self.left -= len(mine)
+            mine, rest = self._take_plain(data)
             self.received += len(mine)
-            self.done = not self.left
-            return mine, data[len(mine) :]
+            return mine, rest
         taken = self._decoder.feed(data)
         if isinstance(taken, Refusal):
             return taken
@@ -59,15 +104,10 @@ class RequestBody:
         self.received += sum(map(len, pieces))
         if self._limit and self._decoder.total > self._limit:
             return TOO_LARGE
-        framed = chunked.encode(pieces)
-        if self._decoder.done:
-            self.done = True
-            framed += chunked.encode_end(self._decoder.trailers)
-        return framed, rest
+        return self._in_chunks(self._decoder, pieces), rest
 
     def pump(self, upstream: Upstream) -> None:
-        """Move what the client has sent to the backend until there is no more, the backend is full or gone, or the
-        budget is used up."""
+        """Move what the client has sent to the backend."""
         client, forwarding = self._client, self._forwarding
         for _ in range(BUDGET):
             if self.done or upstream.out is not None or forwarding.upstream is not upstream or forwarding.broke:
@@ -87,40 +127,20 @@ class RequestBody:
             upstream.write(framed)
             if not client.readable and not self.done:
                 return
-        if not self.done and not self._queued:
-            self._queued = True
-            client.poller.later(self._resume)
-
-    def _resume(self) -> None:
-        self._queued = False
-        upstream = self._forwarding.upstream
-        if upstream is not None and self._forwarding.request_body is self:
-            self.pump(upstream)
-
-    def crashed(self) -> None:
-        """A callback raised."""
-        self._forwarding.crashed()
+        if not self.done:
+            self._again()
 
 
-class ResponseBody:
-    """
-    The body that a backend sends.
+class ResponseBody(_Body):
+    """The body that a backend sends."""
 
-    :ivar left: bytes to come, CHUNKED or UNTIL_CLOSE. :ivar done: all of it went to the client's connection.
-    """
-
-    __slots__ = ("_client", "_decoder", "_forwarding", "_framed", "_queued", "_window", "done", "left")
+    __slots__ = ("_framed", "_window")
 
     def __init__(self, forwarding: Forwarding, client: ClientConnection, length: int, *, framed: bool) -> None:
         """:param framed: the client gets chunks when the length is not known."""
-        self._forwarding = forwarding
-        self._client = client
-        self._decoder = ChunkedDecoder(client.service.section.max_header_size) if length == CHUNKED else None
+        super().__init__(forwarding, client, length)
         self._framed = framed
-        self._queued = False
         self._window = FIRST_READ
-        self.left = length
-        self.done = False
 
     def take(self, data: bytes) -> tuple[bytes, bytes] | Refusal:
         """As :meth:`RequestBody.take`."""
@@ -132,20 +152,13 @@ class ResponseBody:
             if not self._framed:
                 self.done = self._decoder.done
                 return b"".join(pieces), rest
-            framed = chunked.encode(pieces)
-            if self._decoder.done:
-                self.done = True
-                framed += chunked.encode_end(self._decoder.trailers)
-            return framed, rest
+            return self._in_chunks(self._decoder, pieces), rest
         if self.left == UNTIL_CLOSE:
             return (chunked.encode([data]) if self._framed else data), b""
-        mine = data[: self.left]
-        self.left -= len(mine)
-        self.done = not self.left
-        return mine, data[len(mine) :]
+        return self._take_plain(data)
 
     def pump(self, upstream: Upstream) -> None:
-        """Move what the backend has sent to the client, as :meth:`RequestBody.pump`."""
+        """Move what the backend has sent to the client."""
         if self.left > 0:
             self._pump_plain(upstream)
             return
@@ -219,18 +232,3 @@ class ResponseBody:
         if self._framed:
             self._client.write(chunked.LAST_CHUNK)
         forwarding.response_done(b"")
-
-    def _again(self) -> None:
-        if not self._queued:
-            self._queued = True
-            self._client.poller.later(self._resume)
-
-    def _resume(self) -> None:
-        self._queued = False
-        upstream = self._forwarding.upstream
-        if upstream is not None and self._forwarding.response_body is self:
-            self.pump(upstream)
-
-    def crashed(self) -> None:
-        """A callback raised."""
-        self._forwarding.crashed()

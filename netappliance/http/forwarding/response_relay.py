@@ -37,9 +37,7 @@ def read(forwarding: Forwarding, upstream: Upstream) -> None:
         if not count:
             forwarding.upstream_ended()
             return
-        client.rx_bytes += count
-        client.last_active = client.poller.now
-        forwarding.rx_bytes += count
+        forwarding.received(count)
         if forwarding.hold:
             data = forwarding.hold + data
             forwarding.hold = b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netappliance.http.message import CHUNKED, Refusal
 
 #: digits of a Content-Length; 10**18 bytes are more than any body
-DIGITS = 18
+_DIGITS = 18
 
 CONFLICT = Refusal(400, "content-length with transfer-encoding")
 MALFORMED_LENGTH = Refusal(400, "malformed content-length")
@@ -21,13 +21,13 @@ def content_length(values: list[bytes]) -> int | Refusal:
 
     :param values: stripped, at least one.
     """
-    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= DIGITS:
+    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _DIGITS:
         return int(values[0])
     found = -1
     for value in values:
         for item in value.split(b",") if b"," in value else (value,):
             digits = item.strip(b" \t")
-            if not digits.isdigit() or len(digits) > DIGITS:
+            if not digits.isdigit() or len(digits) > _DIGITS:
                 return MALFORMED_LENGTH
             number = int(digits)
             if found >= 0 and number != found:

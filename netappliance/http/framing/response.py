@@ -80,10 +80,10 @@ def _usual(response: Response, found: list[tuple[int, bytes, bytes]]) -> bool:
     length = -1
     for code, _, value in found:
         if code == _LENGTH and length < 0:
-            digits = value.strip(b" \t")
-            if not digits.isdigit() or len(digits) > body_length.DIGITS:
+            judged = body_length.content_length([value.strip(b" \t")])
+            if isinstance(judged, Refusal):
                 return False
-            length = int(digits)
+            length = judged
         elif code != _CONNECTION or value != b" keep-alive" or not response.minor:
             return False
     if length < 0 or response.status < 200 or response.status in (204, 304):

@@ -7,17 +7,13 @@ from collections.abc import Callable
 from socket import SocketType
 from typing import Any
 
-from twisted.internet.interfaces import IReadDescriptor
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from netappliance.tracker import sockets
 from netappliance.tracker.conntrack import ctnetlink
 from netappliance.tracker.conntrack.decoder import Decoder
 from netappliance.tracker.conntrack.table import Table
-
-TURN_S = 0.005
-"""Reading goes on for at most this long in one turn of the reactor (seconds)."""
+from netappliance.tracker.netlink_reader import NetlinkReader
 
 STALL_S = 10.0
 """A dump that brings nothing for so long has failed (seconds)."""
@@ -27,56 +23,6 @@ SWEEP = 1000
 
 _RECEIVE_EVENT = 16384
 _RECEIVE_DUMP = 65536
-
-
-@implementer(IReadDescriptor)
-class _Reader:
-    """A netlink socket on the reactor; ``on_data`` returns False to end the turn."""
-
-    def __init__(
-        self,
-        opened: SocketType,
-        size: int,
-        on_data: Callable[[bytes], bool],
-        on_error: Callable[[OSError], None],
-        clock: Callable[[], float],
-    ) -> None:
-        self.socket = opened
-        self._size = size
-        self._on_data = on_data
-        self._on_error = on_error
-        self._clock = clock
-
-    def fileno(self) -> int:
-        return self.socket.fileno()
-
-    def logPrefix(self) -> str:
-        return "conntrack"
-
-    def doRead(self) -> None:
-        """Read what there is, as long as a turn may take; the reactor calls again while there is more."""
-        self.drain()
-
-    def drain(self) -> bool:
-        """Read for one turn; True when nothing is left."""
-        until = self._clock() + TURN_S
-        while self._clock() < until:
-            try:
-                data = self.socket.recv(self._size)
-            except BlockingIOError:
-                return True
-            except OSError as problem:
-                if problem.errno in (errno.ENOBUFS, errno.EINTR):
-                    continue
-                self._on_error(problem)
-                return True
-            if not self._on_data(data):
-                return False
-        return False
-
-    def connectionLost(self, reason: object) -> None:
-        """The reactor gives the descriptor up."""
-        self.socket.close()
 
 
 class ConntrackSource:
@@ -118,8 +64,8 @@ class ConntrackSource:
         self._began = 0.0
         self._progress = 0.0
         self._sequence = 0
-        self._events: _Reader | None = None
-        self._dumps: _Reader | None = None
+        self._events: NetlinkReader | None = None
+        self._dumps: NetlinkReader | None = None
         self._later: Any = None
 
     def start(self) -> None:
@@ -130,7 +76,9 @@ class ConntrackSource:
         """
         groups = (ctnetlink.GROUP_NEW, ctnetlink.GROUP_UPDATE, ctnetlink.GROUP_DESTROY)
         opened = self._open_socket(groups, self._receive_buffer)
-        self._events = _Reader(opened, _RECEIVE_EVENT, self._on_events, self._fail_events, self._clock)
+        self._events = NetlinkReader(
+            "conntrack", opened, _RECEIVE_EVENT, self._on_events, self._fail_events, self._clock
+        )
         self._drops = 0
         self.up = True
         self._reactor.addReader(self._events)
@@ -196,7 +144,9 @@ class ConntrackSource:
         self.table.begin_dump()
         try:
             opened = self._open_socket((), 1 << 20)
-            self._dumps = _Reader(opened, _RECEIVE_DUMP, self._on_dump, self._dump_error, self._clock)
+            self._dumps = NetlinkReader(
+                "conntrack", opened, _RECEIVE_DUMP, self._on_dump, self._dump_error, self._clock
+            )
             opened.send(ctnetlink.dump_request(self._sequence))
         except OSError as problem:
             self._dump_error(problem)

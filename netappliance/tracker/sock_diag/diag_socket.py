@@ -8,15 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IReadDescriptor
-from zope.interface import implementer
-
+from netappliance.tracker.netlink_reader import NetlinkReader
 from netappliance.tracker.sockets import open_netlink
 
 _NETLINK_SOCK_DIAG = 4
 _RECEIVE = 65536
-#: seconds that one socket may keep the reactor
-SLICE_S = 0.005
 
 
 def open_diag(groups: tuple[int, ...], receive_buffer: int) -> socket.SocketType:
@@ -33,13 +29,12 @@ def ephemeral_ports(proc: Path = Path("/proc/sys/net/ipv4/ip_local_port_range"))
         return 32768, 60999
 
 
-@implementer(IReadDescriptor)
-class DiagReader:
+class DiagReader(NetlinkReader):
     """
-    A netlink socket on the reactor.
+    A sock_diag socket that is on the reactor from the start.
 
     :param on_data: takes what one receive brought; False ends this turn.
-    :param on_error: takes an OSError that is not about a full buffer.
+    :param on_error: takes an OSError that is not about a full buffer, and learns when the reactor gives the socket up.
     """
 
     def __init__(
@@ -50,36 +45,9 @@ class DiagReader:
         reactor: Any,
         clock: Callable[[], float],
     ) -> None:
-        self.socket = opened
-        self._on_data = on_data
-        self._on_error = on_error
+        super().__init__("sock_diag", opened, _RECEIVE, on_data, on_error, clock)
         self._reactor = reactor
-        self._clock = clock
         reactor.addReader(self)
-
-    def fileno(self) -> int:
-        """The descriptor, -1 once closed."""
-        return self.socket.fileno()
-
-    def logPrefix(self) -> str:
-        """For Twisted's log."""
-        return "sock_diag"
-
-    def doRead(self) -> None:
-        """Read for at most SLICE_S; the reactor calls again while there is more."""
-        until = self._clock() + SLICE_S
-        while self._clock() < until:
-            try:
-                data = self.socket.recv(_RECEIVE)
-            except BlockingIOError:
-                return
-            except OSError as problem:
-                if problem.errno not in (errno.ENOBUFS, errno.EINTR):
-                    self._on_error(problem)
-                    return
-                continue
-            if not self._on_data(data):
-                return
 
     def connectionLost(self, reason: object) -> None:
         """The reactor gives the descriptor up, because reading it went wrong."""

@@ -12,8 +12,9 @@ from typing import Any
 from twisted.logger import Logger
 
 from netappliance.tracker import sockets
+from netappliance.tracker.netlink_reader import TURN_S
 from netappliance.tracker.sock_diag import inet_diag, proc_tcp
-from netappliance.tracker.sock_diag.diag_socket import SLICE_S, DiagReader, open_diag
+from netappliance.tracker.sock_diag.diag_socket import DiagReader, open_diag
 from netappliance.tracker.sock_diag.socket_table import SocketTable
 
 _FAMILIES = (inet_diag.AF_INET, inet_diag.AF_INET6)
@@ -26,14 +27,46 @@ STALL_S = 10.0
 Opener = Callable[[tuple[int, ...], int], SocketType]
 
 
-class SocketSource:
+class _Readings:
+    """
+    What both sources keep: their table, the numbers of a source, and when the next whole reading begins.
+
+    :param interval_s: seconds from one reading to the next; longer where one takes more than a tenth of it.
+    """
+
+    def __init__(self, table: SocketTable, reactor: Any, clock: Callable[[], float], interval_s: float) -> None:
+        self.table = table
+        self.up = False
+        self.dump_secs = 0.0
+        self.lost = self.malformed = self.resyncs = self.refused = self.events = 0
+        self._reactor = reactor
+        self._clock = clock
+        self._interval_s = interval_s
+        self._next = 0.0
+        self._began = 0.0
+        self._busy_s = 0.0
+
+    def _read_whole(self, now: float, *, lost: bool = False) -> None:
+        """A reading is complete; ``lost``: notices were lost since the one before."""
+        self.table.end_dump(now, lost=lost)
+        self.resyncs += 1
+        self.dump_secs = now - self._began
+        self._next = self._began + max(self._interval_s, self._busy_s / _SHARE) - 0.5
+
+    def _give_up(self, now: float) -> None:
+        """A reading failed; the next one waits longer."""
+        self.refused += 1
+        self.table.abandon_dump()
+        self._next = now + 10 * self._interval_s
+
+
+class SocketSource(_Readings):
     """
     Keeps a :class:`SocketTable` equal to the kernel's tables of sockets.
 
     :ivar up: it works. :ivar lost: notices that the kernel dropped for want of buffer.
     :ivar malformed: messages that were garbage. :ivar resyncs: complete dumps. :ivar refused: dumps that failed.
     :ivar events: notices received. :ivar dump_secs: how long the last one took.
-    :param interval_s: seconds from one dump to the next; longer where a dump takes more than a tenth of it.
     """
 
     name = "sock_diag"
@@ -48,21 +81,12 @@ class SocketSource:
         interval_s: float,
         opener: Opener = open_diag,
     ) -> None:
-        self.table = table
-        self.up = False
-        self.dump_secs = 0.0
-        self.lost = self.malformed = self.resyncs = self.refused = self.events = 0
-        self._reactor = reactor
-        self._clock = clock
+        super().__init__(table, reactor, clock, interval_s)
         self._receive_buffer = receive_buffer
-        self._interval_s = interval_s
         self._opener = opener
         self._drops = 0
         self._dump_lost = 0
         self._sequence = 0
-        self._next = 0.0
-        self._began = 0.0
-        self._busy_s = 0.0
         self._families: list[int] = []
         self._events: DiagReader | None = None
         self._dumps: DiagReader | None = None
@@ -193,10 +217,7 @@ class SocketSource:
         if self._families:
             self._ask()
             return self.table.dumping
-        self.table.end_dump(now, lost=self._had_losses)
-        self.resyncs += 1
-        self.dump_secs = now - self._began
-        self._next = self._began + max(self._interval_s, self._busy_s / _SHARE) - 0.5
+        self._read_whole(now, lost=self._had_losses)
         return False
 
     def _fail_notices(self, problem: OSError) -> None:
@@ -205,15 +226,13 @@ class SocketSource:
 
     def _failed(self, problem: OSError) -> None:
         self._log.warn("[tracker] the kernel's sockets cannot be read: {why}", why=problem.strerror or str(problem))
-        self.refused += 1
-        self.table.abandon_dump()
-        self._next = self._clock() + 10 * self._interval_s
+        self._give_up(self._clock())
         if self._dumps is not None:
             self._dumps.close()
             self._dumps = None
 
 
-class ProcSource:
+class ProcSource(_Readings):
     """
     Reads /proc/net/tcp and tcp6 again and again, in slices.
 
@@ -231,17 +250,8 @@ class ProcSource:
         interval_s: float,
         folder: Path = Path("/proc/net"),
     ) -> None:
-        self.table = table
-        self.up = False
-        self.dump_secs = 0.0
-        self.lost = self.malformed = self.resyncs = self.refused = self.events = 0
-        self._reactor = reactor
-        self._clock = clock
-        self._interval_s = interval_s
+        super().__init__(table, reactor, clock, interval_s)
         self._folder = folder
-        self._next = 0.0
-        self._began = 0.0
-        self._busy_s = 0.0
         self._call: Any = None
 
     def start(self) -> None:
@@ -299,10 +309,10 @@ class ProcSource:
         self._call = None
         started = now = self._clock()
         try:
-            while now - started < SLICE_S:
+            while now - started < TURN_S:
                 lines = next(pieces, None)
                 if lines is None:
-                    self._finish(now)
+                    self._read_whole(now)
                     return
                 found, malformed = proc_tcp.parse(lines)
                 self.malformed += malformed
@@ -311,15 +321,7 @@ class ProcSource:
                 now = self._clock()
         except OSError as problem:
             self._log.warn("[tracker] /proc/net cannot be read: {why}", why=problem.strerror)
-            self.refused += 1
-            self.table.abandon_dump()
-            self._next = now + 10 * self._interval_s
+            self._give_up(now)
             return
         self._busy_s += now - started
         self._call = self._reactor.callLater(0, self._step, pieces)
-
-    def _finish(self, now: float) -> None:
-        self.table.end_dump(now)
-        self.resyncs += 1
-        self.dump_secs = now - self._began
-        self._next = self._began + max(self._interval_s, self._busy_s / _SHARE) - 0.5

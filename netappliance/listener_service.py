@@ -1,10 +1,10 @@
-"""What the services of stream listeners share: they bind, accept, and give every connection a session."""
+"""What the services of listeners share: they bind and begin, and those of streams give every connection a session."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from socket import SocketType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
 
@@ -15,7 +15,35 @@ if TYPE_CHECKING:
     from netappliance.appliance import Appliance
 
 
-class StreamService(Service):
+class Listening(Protocol):
+    """A listener of a service: of streams or of datagrams."""
+
+    def open(self) -> None:
+        """Bind; raises StartError."""
+
+    def start(self) -> None:
+        """Begin to take what comes."""
+
+
+class ListenerService(Service):
+    """Binds and starts its ``listeners``; how it stops is its own."""
+
+    listeners: Sequence[Listening]
+
+    def privilegedStartService(self) -> None:
+        """Bind, while the process may still bind to low ports."""
+        super().privilegedStartService()
+        for listener in self.listeners:
+            listener.open()
+
+    def startService(self) -> None:
+        """Take what comes."""
+        super().startService()
+        for listener in self.listeners:
+            listener.start()
+
+
+class StreamService(ListenerService):
     """
     Listens on the addresses of one section.
 
@@ -32,7 +60,7 @@ class StreamService(Service):
         self.table = appliance.sessions
         self.admission = appliance.admission
         self.totals = self.table.declare(kind, section.name, cluster)
-        self.listeners = [
+        self.listeners: list[StreamListener] = [
             StreamListener(
                 f"[{kind} {section.name}]",
                 endpoint,
@@ -56,18 +84,6 @@ class StreamService(Service):
     def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
         """Begin the session of an accepted connection, which owns the socket from then on."""
         raise TypeError(f"{type(self).__name__} does not say what its sessions are")
-
-    def privilegedStartService(self) -> None:
-        """Bind, while the process may still bind to low ports."""
-        super().privilegedStartService()
-        for listener in self.listeners:
-            listener.open()
-
-    def startService(self) -> None:
-        """Accept."""
-        super().startService()
-        for listener in self.listeners:
-            listener.start()
 
     def stopService(self) -> None:
         """Stop accepting; live sessions are drained by the appliance."""

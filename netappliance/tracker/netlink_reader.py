@@ -1,0 +1,73 @@
+"""A netlink socket on the reactor, read for a few milliseconds a turn."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from socket import SocketType
+
+from twisted.internet.interfaces import IReadDescriptor
+from zope.interface import implementer
+
+TURN_S = 0.005
+"""Reading goes on for at most this long in one turn of the reactor (seconds)."""
+
+
+@implementer(IReadDescriptor)
+class NetlinkReader:
+    """
+    Reads what there is; its owner adds it to the reactor and takes it out.
+
+    :param name: for Twisted's log. :param size: bytes of one receive.
+    :param on_data: takes what one receive brought; False ends this turn.
+    :param on_error: takes an OSError that is not about a full buffer.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        opened: SocketType,
+        size: int,
+        on_data: Callable[[bytes], bool],
+        on_error: Callable[[OSError], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.socket = opened
+        self._name = name
+        self._size = size
+        self._on_data = on_data
+        self._on_error = on_error
+        self._clock = clock
+
+    def fileno(self) -> int:
+        """The descriptor, -1 once closed."""
+        return self.socket.fileno()
+
+    def logPrefix(self) -> str:
+        """For Twisted's log."""
+        return self._name
+
+    def doRead(self) -> None:
+        """Read what there is, as long as a turn may take; the reactor calls again while there is more."""
+        self.drain()
+
+    def drain(self) -> bool:
+        """Read for one turn; True when nothing is left."""
+        until = self._clock() + TURN_S
+        while self._clock() < until:
+            try:
+                data = self.socket.recv(self._size)
+            except BlockingIOError:
+                return True
+            except OSError as problem:
+                if problem.errno in (errno.ENOBUFS, errno.EINTR):
+                    continue
+                self._on_error(problem)
+                return True
+            if not self._on_data(data):
+                return False
+        return False
+
+    def connectionLost(self, reason: object) -> None:
+        """The reactor gives the descriptor up."""
+        self.socket.close()
