@@ -20,6 +20,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from netappliance.dataplane.receive_buffer import ReceiveBuffer
+
 READABLE = select.EPOLLIN
 WRITABLE = select.EPOLLOUT
 ERROR = select.EPOLLERR
@@ -68,16 +70,24 @@ class Poller:
     :ivar round: number of the last poll that brought events, or of what ran since. Whose edge was handed out in
         this very round has seen all that came before it.
     :ivar ready: descriptor -> edges of this round, handed out or not; None between rounds, and when there may be more.
-    :ivar crashes_total: callbacks that raised.
+    :ivar crashes_total: callbacks that raised. :ivar buffer: where owners read to.
     """
 
-    #: events taken from the kernel at once: the fairness budget of the data plane against timers and other services
-    MAX_EVENTS = 512
     #: polls in one reactor turn while there is more to do
     MAX_ROUNDS = 4
 
-    def __init__(self, reactor: IPollerReactor, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        reactor: IPollerReactor,
+        clock: Callable[[], float],
+        *,
+        buffer: ReceiveBuffer | None = None,
+        max_events: int = 512,
+    ) -> None:
+        """:param max_events: taken from the kernel at once: the fairness budget against timers and other services."""
         self.clock = clock
+        self.buffer = buffer or ReceiveBuffer()
+        self.max_events = max_events
         self.now = clock()
         self.round = 1
         self.crashes_total = 0
@@ -185,13 +195,13 @@ class Poller:
             return
         callbacks = self._callbacks
         for _ in range(self.MAX_ROUNDS):
-            events = epoll.poll(0, self.MAX_EVENTS)
+            events = epoll.poll(0, self.max_events)
             if not events:
                 return
             self.now = self.clock()
             self.round += 1
             self._in_round = True
-            self.ready = dict(events) if len(events) < self.MAX_EVENTS else None
+            self.ready = dict(events) if len(events) < self.max_events else None
             for fd, mask in events:
                 # absent when an earlier callback of this round closed it
                 callback = callbacks.get(fd)

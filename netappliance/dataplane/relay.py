@@ -9,15 +9,6 @@ from typing import Protocol
 from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller
 from netappliance.dataplane.sockets import pending_error
 
-#: bytes of the shared receive buffer, and so the most that a leg keeps unsent: the watermark
-BUFFER_SIZE = 512 * 1024
-#: bytes of a read at first and after a short write; a stream whose peer takes all doubles it up to the whole buffer,
-#: which
-#: halves the CPU of bulk transfers, and one whose peer does not keeps little
-FIRST_READ = 64 * 1024
-#: where every read of the data plane goes first; valid until the next one
-BUFFER = bytearray(BUFFER_SIZE)
-VIEW = memoryview(BUFFER)
 NOTHING = memoryview(b"")
 
 
@@ -82,7 +73,7 @@ class Leg:
         self.ending = False
         self.eof = False
         self.shut = False
-        self.window = FIRST_READ
+        self.window = poller.buffer.first_read
         self.sent = 0
         self.received = 0
         self.last = poller.now
@@ -110,9 +101,11 @@ class Leg:
             self.readable = True
             return
         recv_into, send, window = self.recv_into, peer.send, self.window
+        shared = self.poller.buffer
+        buffer, view = shared.data, shared.view
         for _ in range(self.BUDGET):
             try:
-                count = recv_into(BUFFER, window)
+                count = recv_into(buffer, window)
             except BlockingIOError:
                 self.readable = False
                 return
@@ -125,7 +118,7 @@ class Leg:
             self.received += count
             self.last = self.poller.now
             try:
-                sent = send(VIEW[:count])
+                sent = send(view[:count])
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -133,16 +126,16 @@ class Leg:
                 return
             peer.sent += sent
             if sent < count:
-                peer.pending = memoryview(bytes(VIEW[sent:count]))
+                peer.pending = memoryview(bytes(view[sent:count]))
                 self.readable = True
-                self.window = FIRST_READ
+                self.window = shared.first_read
                 return
             if count < window:
                 if not self.ending:
                     self.readable = False
                     return
-            elif window < BUFFER_SIZE:
-                self.window = window = window * 2
+            elif window < shared.size:
+                self.window = window = min(window * 2, shared.size)
         self.readable = True
         if not self.queued:
             self.queued = True

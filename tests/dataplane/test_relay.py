@@ -16,7 +16,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.dataplane.poller import READABLE, Poller
-from netappliance.dataplane.relay import BUFFER_SIZE, FIRST_READ, Leg
+from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ
+from netappliance.dataplane.relay import Leg
 
 
 def open_descriptors() -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netappliance.dataplane.relay import BUFFER, BUFFER_SIZE, FIRST_READ, VIEW
 from netappliance.http.framing import chunked
 from netappliance.http.framing.chunked import ChunkedDecoder
 from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Refusal
@@ -26,12 +25,13 @@ class _Body:
     :ivar left: bytes to come, CHUNKED or UNTIL_CLOSE. :ivar done: all of it went to the other side's connection.
     """
 
-    __slots__ = ("_client", "_decoder", "_forwarding", "_queued", "done", "left")
+    __slots__ = ("_buffer", "_client", "_decoder", "_forwarding", "_queued", "done", "left")
 
     def __init__(self, forwarding: Forwarding, client: ClientConnection, length: int) -> None:
         self._forwarding = forwarding
         self._client = client
         self._decoder = ChunkedDecoder(client.service.section.max_header_size) if length == CHUNKED else None
+        self._buffer = client.poller.buffer
         self._queued = False
         self.left = length
         self.done = False
@@ -112,13 +112,13 @@ class RequestBody(_Body):
         for _ in range(BUDGET):
             if self.done or upstream.out is not None or forwarding.upstream is not upstream or forwarding.broke:
                 return
-            want = min(self.left, BUFFER_SIZE) if self._decoder is None else FIRST_READ
+            want = min(self.left, self._buffer.size) if self._decoder is None else self._buffer.first_read
             count = client.receive(want)
             if count <= 0:
                 if not count:
                     forwarding.client_ended()
                 return
-            taken = self.take(bytes(VIEW[:count]))
+            taken = self.take(bytes(self._buffer.view[:count]))
             if isinstance(taken, Refusal):
                 forwarding.request_refused(taken)
                 return
@@ -140,7 +140,7 @@ class ResponseBody(_Body):
         """:param framed: the client gets chunks when the length is not known."""
         super().__init__(forwarding, client, length)
         self._framed = framed
-        self._window = FIRST_READ
+        self._window = self._buffer.first_read
 
     def take(self, data: bytes) -> tuple[bytes, bytes] | Refusal:
         """As :meth:`RequestBody.take`."""
@@ -166,10 +166,10 @@ class ResponseBody(_Body):
         for _ in range(BUDGET):
             if client.out is not None or forwarding.upstream is not upstream:
                 return
-            count = self._receive(upstream, FIRST_READ)
+            count = self._receive(upstream, self._buffer.first_read)
             if count <= 0:
                 return
-            taken = self.take(bytes(VIEW[:count]))
+            taken = self.take(bytes(self._buffer.view[:count]))
             if isinstance(taken, Refusal):
                 forwarding.response_refused(taken)
                 return
@@ -178,7 +178,7 @@ class ResponseBody(_Body):
             if self.done:
                 forwarding.response_done(rest)
                 return
-            if count < FIRST_READ and not upstream.ending:
+            if count < self._buffer.first_read and not upstream.ending:
                 upstream.readable = False
                 return
         self._again()
@@ -195,7 +195,7 @@ class ResponseBody(_Body):
             if count <= 0:
                 return
             self.left -= count
-            client.write(VIEW[:count])
+            client.write(self._buffer.view[:count])
             if not self.left:
                 self.done = True
                 forwarding.response_done(b"")
@@ -203,14 +203,14 @@ class ResponseBody(_Body):
             if count < want and not upstream.ending:
                 upstream.readable = False
                 return
-            if count == window and window < BUFFER_SIZE:
-                self._window = window = window * 2
+            if count == window and window < self._buffer.size:
+                self._window = window = min(window * 2, self._buffer.size)
         self._again()
 
     def _receive(self, upstream: Upstream, want: int) -> int:
         """Read into the shared buffer: the count, or 0 when there is nothing to go on with."""
         try:
-            count = upstream.recv_into(BUFFER, want)
+            count = upstream.recv_into(self._buffer.data, want)
         except BlockingIOError:
             upstream.readable = False
             return 0

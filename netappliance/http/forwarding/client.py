@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from netappliance.dataplane.eager_writer import EagerWriter
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, PEER_FIN, READ_SIDE, READY, WRITABLE
-from netappliance.dataplane.relay import BUFFER, FIRST_READ, VIEW
 from netappliance.dataplane.sockets import pending_error, reset_on_close
 from netappliance.http.forwarding.forwarding import Forwarding
 from netappliance.http.forwarding.identity import ClientIdentity
@@ -155,7 +154,7 @@ class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the write
         :return: how many bytes; 0 for FIN; -1 when there is nothing, or the connection broke (and is closed).
         """
         try:
-            count = self.recv_into(BUFFER, want)
+            count = self.recv_into(self.poller.buffer.data, want)
         except BlockingIOError:
             self.readable = False
             return -1
@@ -196,8 +195,9 @@ class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the write
     def _read_more(self, data: bytes) -> bool:
         """Read on; False when there is nothing (yet)."""
         if self.readable:
+            first_read = self.poller.buffer.first_read
             try:
-                fresh = self.recv(FIRST_READ)
+                fresh = self.recv(first_read)
             except BlockingIOError:
                 self.readable = False
             except OSError as error:
@@ -209,7 +209,7 @@ class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the write
                     self.readable = False
                     self.close(HEAD_FIN if data else IDLE_FIN)
                     return False
-                self.readable = self.ending or len(fresh) == FIRST_READ
+                self.readable = self.ending or len(fresh) == first_read
                 if data:
                     self.inbuf = data + fresh
                 else:
@@ -227,12 +227,12 @@ class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the write
 
     def _read_proxy_header(self) -> None:
         while True:
-            count = self.receive(4096)
+            count = self.receive(min(4096, self.poller.buffer.size))
             if count <= 0:
                 if not count:
                     self.close(PROXY_FIN)
                 return
-            self.inbuf += bytes(VIEW[:count])
+            self.inbuf += bytes(self.poller.buffer.view[:count])
             try:
                 parsed = parse_header(self.inbuf)
             except ProxyProtocolError as error:
@@ -310,7 +310,7 @@ class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the write
 
     def _discard(self) -> None:
         for _ in range(BUDGET):
-            count = self.receive(FIRST_READ)
+            count = self.receive(self.poller.buffer.first_read)
             if not count and self.out is None:
                 self.close(self._end_reason)
             if count <= 0 or self.state == "closed":

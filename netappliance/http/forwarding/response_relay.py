@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netappliance.dataplane.relay import FIRST_READ
 from netappliance.http.forwarding import head_writer
 from netappliance.http.forwarding.bodies import ResponseBody
 from netappliance.http.forwarding.tunnel import TunnelSession
@@ -24,9 +23,10 @@ def read(forwarding: Forwarding, upstream: Upstream) -> None:
     """Read until the final head is there, or there is no more."""
     client, request = forwarding.client, forwarding.request
     parse = client.service.response_framing.parse
+    first_read = client.poller.buffer.first_read
     while forwarding.upstream is upstream and forwarding.response is None and request is not None:
         try:
-            data = upstream.recv(FIRST_READ)
+            data = upstream.recv(first_read)
         except BlockingIOError:
             upstream.readable = False
             return
@@ -41,7 +41,7 @@ def read(forwarding: Forwarding, upstream: Upstream) -> None:
         if forwarding.hold:
             data = forwarding.hold + data
             forwarding.hold = b""
-        upstream.readable = more = count == FIRST_READ or upstream.ending
+        upstream.readable = more = count == first_read or upstream.ending
         at = 0
         while True:
             parsed = parse(data, request.method, at)

@@ -350,7 +350,7 @@ class BrokenBackendTests(ForwardingTestCase):
         client = self.ask(world)
         world.upstreams[0].give(OK)
         world.turn()
-        world.poller.MAX_EVENTS = 1
+        world.poller.max_events = 1
         client.give(GET % b"/")
         world.shuffle = lambda ready: ready.sort(key=FakeSocket.fileno)
         world.upstreams[0].give(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")

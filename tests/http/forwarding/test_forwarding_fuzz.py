@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.dataplane.relay import BUFFER_SIZE, FIRST_READ
+from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ
 from netappliance.http.forwarding import head_writer
 from netappliance.http.forwarding.response_relay import MAX_INTERIM
 from netappliance.sessions.reasons import SHUTDOWN
@@ -78,7 +78,7 @@ class Fuzz:
         self.backends = set(cluster.backends)
         self.sections = [self.world.cluster_section(backends) for backends in (*BACKENDS, "")]
         cluster.watchers.append(lambda changed: self.backends.update(changed.backends))
-        self.world.poller.MAX_EVENTS = rng.choice((1, 2, 3, 512))
+        self.world.poller.max_events = rng.choice((1, 2, 3, 512))
         self.connections: list[Any] = []
         denies = rng.random() < 0.1 * chaos
         self.world.filter.denies = lambda: denies and rng.random() < 0.2

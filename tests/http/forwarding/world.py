@@ -15,13 +15,11 @@ from twisted.internet.task import Clock
 from netappliance.appliance import Appliance
 from netappliance.clusters.cluster import Cluster
 from netappliance.config.loader import load
-from netappliance.dataplane import relay
-from netappliance.dataplane.relay import BUFFER_SIZE, FIRST_READ
+from netappliance.dataplane.poller import Poller
+from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ, ReceiveBuffer
 from netappliance.http.backends import pool as pool_module
 from netappliance.http.backends import upstream as upstream_module
 from netappliance.http.filters.chain import RequestChain
-from netappliance.http.forwarding import bodies, response_relay
-from netappliance.http.forwarding import client as client_module
 from netappliance.http.forwarding.client import ClientConnection
 from netappliance.http.message import Answer, Exchange, Response
 from netappliance.http.routes import routes_of
@@ -297,7 +295,10 @@ class World:
         self.appliance.access_log = self.log  # type: ignore[assignment]
         for section in self.appliance.configuration.sections("cluster"):
             self.appliance.clusters[section.name] = Cluster(section, self.rng)
-        self.poller = self.appliance.poller
+        reactor: Any = self.reactor
+        first, most = reads
+        self.poller = Poller(reactor, self.reactor.seconds, buffer=ReceiveBuffer(most, first))
+        self.appliance.poller = self.poller
         self.poller._epoll = FakeEpoll(self)  # type: ignore[assignment]
         routes = routes_of(self.appliance)
         self.filter = Recorder()
@@ -320,12 +321,9 @@ class World:
 
     def patches(self) -> list[tuple[Any, str, Any]]:
         """What a test case patches for as long as the world turns: (module, name, value)."""
-        first, most = self.reads
         return [
             (pool_module, "start_connect", self._connect),
             (upstream_module, "fcntl", self),
-            *((module, "FIRST_READ", first) for module in (client_module, bodies, response_relay, relay)),
-            *((module, "BUFFER_SIZE", most) for module in (bodies, relay)),
         ]
 
     def ioctl(self, fd: int, request: int, waiting: Any) -> None:
