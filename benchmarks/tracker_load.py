@@ -23,7 +23,6 @@ from twisted.internet import epollreactor
 
 from netappliance.application import settle_memory
 from netappliance.tracker.collector import TrackerCollector
-from netappliance.tracker.commands.standalone import StandaloneHost
 from netappliance.tracker.counting.places import group_rule
 from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.service import TrackerService
@@ -69,9 +68,9 @@ def _rss() -> float:
 def tracker() -> None:
     """Start the tracker as the appliance does; when it has the table, print what that took."""
     reactor = epollreactor.EPollReactor()
-    host = StandaloneHost(reactor)
     groups = (group_rule("db = 10.1.0.0/16:5432"), group_rule("web = 10.0.0.0/8:443"))
-    service = TrackerService(TrackerSection(source="conntrack", tcp_info=False, longterm=False, groups=groups), host)
+    section = TrackerSection(source="conntrack", tcp_info=False, longterm=False, groups=groups)
+    service = TrackerService(section, reactor, time.monotonic)
     registry = CollectorRegistry()
     registry.register(TrackerCollector(service))
     generate_latest(registry)

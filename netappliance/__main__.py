@@ -1,29 +1,10 @@
-"""``python -m netappliance COMMAND``: small tools beside ``twistd proxy``."""
+"""``python -m netappliance COMMAND``: see :mod:`netappliance.cli.commands`."""
 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
-#: command -> (module with main(arguments) -> exit status, what it does)
-COMMANDS = {
-    "qcmp-ping": ("netappliance.qcmp.ping", "measure the latency to a QCMP service"),
-    "hash-password": ("netappliance.http.hash_password", "make a line of users for kind = basic_auth"),
-    "import-quilkin": ("netappliance.udp.import_quilkin", "turn a quilkin.yaml into a configuration of ours"),
-}
-
-
-def main(arguments: list[str]) -> int:
-    """Run one command; 2 with the list of them when it is none."""
-    command = COMMANDS.get(arguments[0]) if arguments else None
-    if command is None:
-        lines = [f"  {name:<16} {does}" for name, (_, does) in COMMANDS.items()]
-        sys.stderr.write("usage: python -m netappliance COMMAND ...\n" + "\n".join(lines) + "\n")
-        return 2
-    run = import_module(command[0]).main
-    status: int = run(arguments[1:])
-    return status
-
+from netappliance.cli.commands import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

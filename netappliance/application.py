@@ -12,11 +12,12 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from netappliance import __version__
-from netappliance.appliance import Appliance
-from netappliance.config.loader import Configuration, read
+from netappliance.config.configuration import Configuration
+from netappliance.config.kinds import section_kinds
+from netappliance.config.loader import read
 from netappliance.errors import ConfigErrors
-from netappliance.lifecycle import ApplianceService
-from netappliance.registry import section_kinds
+from netappliance.process.appliance import Appliance
+from netappliance.process.lifecycle import ApplianceService
 
 
 class Options(usage.Options):

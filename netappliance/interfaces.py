@@ -43,7 +43,7 @@ class IServiceKind(ISectionKind):
         Build the service of one section; no side effects before ``privilegedStartService`` / ``startService``.
 
         :param section: an instance of ``schema``.
-        :param appliance: the :class:`netappliance.appliance.Appliance` (poller, clusters, session table,
+        :param appliance: the :class:`netappliance.process.appliance.Appliance` (poller, clusters, session table,
             configuration).
         :return: an :class:`twisted.application.service.IService`.
         """

@@ -16,11 +16,12 @@ FUNCTION_LINES = 60
 
 #: decision code: takes bytes, values and now, returns values
 PURE = (
+    "config/configuration.py",
     "config/ini.py",
     "config/schema.py",
     "config/loader.py",
     "errors.py",
-    "descriptors.py",
+    "process/descriptors.py",
     "clusters/backoff.py",
     "clusters/balancing/",
     "clusters/health/state.py",

@@ -15,12 +15,12 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
-from netappliance.sessions.access_log import AccessLog
+from netappliance.logs.access_log import AccessLog
 from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
     from netappliance.dataplane.listener import StreamListener
+    from netappliance.process.appliance import Appliance
 
 PREFIX = "netappliance_"
 

@@ -1,4 +1,4 @@
-"""``[admin]``, ``[manhole]`` and ``[demo]`` as section kinds; the services are imported when a section is there."""
+"""``[admin]`` and ``[manhole]`` as section kinds; the services are imported when a section is there."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from zope.interface import implementer
 
 from netappliance.admin.manhole_section import ManholeSection
 from netappliance.admin.section import AdminSection
-from netappliance.demo.section import DemoSection
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import IServiceKind
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
+    from netappliance.process.appliance import Appliance
 
 
 @implementer(IServiceKind)
@@ -65,23 +64,3 @@ class ManholeKind:
 
         namespace = {"appliance": appliance, "sessions": appliance.sessions, "clusters": appliance.clusters}
         return ManholeService(section, namespace, appliance.reactor)
-
-
-@implementer(IServiceKind)
-class DemoKind:
-    """``[demo]``."""
-
-    kind = "demo"
-    named = False
-    stage = "support"
-    schema = DemoSection
-
-    def check(self, section: DemoSection, configuration: Configuration) -> Iterable[ConfigProblem]:
-        """Nothing depends on other sections."""
-        return ()
-
-    def make_service(self, section: DemoSection, appliance: Appliance) -> IService:
-        """Build the backends."""
-        from netappliance.demo.service import DemoService
-
-        return DemoService(section, appliance.reactor)

@@ -39,8 +39,8 @@ from zope.interface import implementer
 
 from netappliance.admin.manhole_section import ManholeSection
 from netappliance.admin.ssh_keys import fingerprint, load_authorized_keys, load_or_make_host_key
+from netappliance.endpoints.listening import ListeningService
 from netappliance.errors import StartError
-from netappliance.listening import ListeningService
 
 _log = Logger()
 

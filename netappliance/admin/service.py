@@ -13,10 +13,10 @@ from netappliance.admin.redaction import redact
 from netappliance.admin.section import AdminSection
 from netappliance.admin.site import AdminSite, config_page, live_page, metrics_page, ready_page
 from netappliance.admin.token import TokenGuard, load_token
-from netappliance.listening import ListeningService
+from netappliance.endpoints.listening import ListeningService
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
 
 
 class AdminService(MultiService):

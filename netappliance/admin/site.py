@@ -19,7 +19,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
-from netappliance.bounded_site import BoundedSite
+from netappliance.endpoints.bounded_site import BoundedSite
 
 _CONTENT_POLICY = (
     b"default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -106,7 +106,7 @@ class AdminSite(BoundedSite):
     """
     The pages by exact path.
 
-    :param limits: see :class:`netappliance.bounded_site.BoundedSite`.
+    :param limits: see :class:`netappliance.endpoints.bounded_site.BoundedSite`.
     """
 
     def __init__(

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
-from netappliance.answer_files import AnswerFile, answer_files, load_templates
 from netappliance.clusters.balancing import balancer_names
 from netappliance.clusters.health import HealthSpec, health_check
 from netappliance.config import values
+from netappliance.config.answer_files import AnswerFile, answer_files, load_templates
 from netappliance.config.schema import option, suggestion
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
 
 _NAME = re.compile(r"(?=.{1,253}$)(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$")
 _ID = re.compile(r"[A-Za-z0-9_.:@/\[\]-]{1,128}$")

@@ -14,7 +14,7 @@ from netappliance.errors import ConfigProblem
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +89,8 @@ class ApplianceKind:
 
     def check(self, section: Any, configuration: Configuration) -> Iterable[ConfigProblem]:
         """The observers must be installed."""
+        from netappliance.config.plugins import find, names
         from netappliance.interfaces import IConnectionObserver
-        from netappliance.registry import find, names
 
         for name in section.observers:
             try:

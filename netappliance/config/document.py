@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from netappliance.config import ini
+from netappliance.config.kinds import Kinds, section_kinds
 from netappliance.config.schema import Option, options_of
-from netappliance.registry import Kinds, section_kinds
 
 HEAD = """# Configuration
 

@@ -1,71 +1,20 @@
-"""A whole configuration file: parsed, checked across sections, frozen."""
+"""A whole configuration file: parsed, and checked across sections."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from netappliance.config import ini
+from netappliance.config.configuration import Configuration
 from netappliance.config.ini import RawSection
+from netappliance.config.kinds import Kinds
 from netappliance.config.schema import effective_options, options_of, parse_section, suggestion
 from netappliance.config.values import Endpoint
 from netappliance.errors import ConfigErrors, ConfigProblem
-
-if TYPE_CHECKING:
-    from netappliance.registry import Kinds
-
-
-@dataclass(frozen=True, slots=True)
-class Configuration:
-    """
-    What a file says, with every default filled in.
-
-    :ivar parsed: (kind, name) -> the section's dataclass, in the order of the file.
-    """
-
-    filename: str
-    parsed: dict[tuple[str, str], Any]
-    _effective: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-
-    def sections(self, kind: str) -> tuple[Any, ...]:
-        """Return all sections of a kind, in the order of the file."""
-        return tuple(section for (of, _), section in self.parsed.items() if of == kind)
-
-    def get(self, kind: str, name: str = "") -> Any | None:
-        """Return one section, or None when the file has none."""
-        return self.parsed.get((kind, name))
-
-    @property
-    def appliance(self) -> Any:
-        """The ``[appliance]`` section; present even when the file has none."""
-        return self.parsed["appliance", ""]
-
-    def effective(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
-        """Return (section title, ((key, text), ...)) for every section, defaults included."""
-        return self._effective
-
-    def text(self) -> str:
-        """Return the effective configuration as a file that parses to the same sections."""
-        out = []
-        for title, options in self._effective:
-            out.append(f"[{title}]")
-            for key, value in options:
-                first, *more = value.split("\n")
-                # after white space these two would begin a comment
-                if first.startswith((";", "#")):
-                    out.append(f"{key} ={first}")
-                elif more:
-                    out.append(f"{key} =")
-                    more.insert(0, first)
-                else:
-                    out.append(f"{key} = {first}".rstrip())
-                out.extend(f"    {line}" for line in more)
-            out.append("")
-        return "\n".join(out)
 
 
 def read(path: Path, kinds: Kinds) -> Configuration:

@@ -11,7 +11,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-from netappliance.bounded_site import BoundedSite
+from netappliance.endpoints.bounded_site import BoundedSite
 
 MAX_BYTES = 1 << 30
 """Largest ``N`` of ``/bytes/N``."""

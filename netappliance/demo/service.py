@@ -12,8 +12,8 @@ from netappliance.config.values import Endpoint
 from netappliance.demo.echo import TcpEchoFactory, UdpEcho
 from netappliance.demo.http import demo_site
 from netappliance.demo.section import DemoSection
+from netappliance.endpoints.listening import ListeningService
 from netappliance.errors import StartError
-from netappliance.listening import ListeningService
 
 
 class UdpListener(Service):

@@ -8,13 +8,13 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING
 
 from netappliance.http import fields
-from netappliance.sessions.access_log import bare, notes_text
+from netappliance.logs.access_log import bare, notes_text
 from netappliance.sessions.reasons import SHUTDOWN, haproxy_letters
 from netappliance.sessions.session import format_address
 
 if TYPE_CHECKING:
     from netappliance.http.forwarding.forwarding import Forwarding
-    from netappliance.sessions.access_log import AccessLog
+    from netappliance.logs.access_log import AccessLog
 
 #: characters of a request's target, host and such that go into a line
 MAX_TEXT = 2048

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from netappliance.answer_files import CONTENT_TYPES, MEDIA, REASONS, Template, Templates, escaped
+from netappliance.config.answer_files import CONTENT_TYPES, MEDIA, REASONS, Template, Templates, escaped
 from netappliance.http import fields
 from netappliance.http.message import Answer
 

@@ -15,8 +15,8 @@ from netappliance.http.section import HttpSection
 from netappliance.interfaces import IServiceKind
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
+    from netappliance.process.appliance import Appliance
 
 
 @implementer(IServiceKind)

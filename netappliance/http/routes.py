@@ -14,7 +14,7 @@ from netappliance.http.filters.chain import RequestChain
 from netappliance.http.routing.route import Route
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
 
 _log = Logger()
 

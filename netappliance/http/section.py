@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netappliance.answer_files import AnswerFile, answer_files
 from netappliance.config import values
+from netappliance.config.answer_files import AnswerFile, answer_files
 from netappliance.config.schema import option
 from netappliance.http.fields import RESERVED
 from netappliance.http.forwarding.identity import KINDS

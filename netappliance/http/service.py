@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from socket import SocketType
 from typing import TYPE_CHECKING
 
-from netappliance.answer_files import load_templates
+from netappliance.config.answer_files import load_templates
+from netappliance.dataplane.listener_service import StreamService
 from netappliance.http.access_log import request_line
 from netappliance.http.answers import Answers
 from netappliance.http.backends.balance_key import BalanceKey
@@ -21,14 +22,13 @@ from netappliance.http.framing.response import ResponseFraming
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from netappliance.http.statistics import Refusals, RequestStatistics
-from netappliance.listener_service import StreamService
 from netappliance.sessions.session import Address
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
     from netappliance.clusters.cluster import Cluster
     from netappliance.http.forwarding.forwarding import Forwarding
     from netappliance.http.section import HttpSection
+    from netappliance.process.appliance import Appliance
 
 
 class Target:

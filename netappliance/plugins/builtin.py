@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from netappliance.registry import LazySection, LazyService
+from netappliance.config.kinds import LazySection, LazyService
 
 admin = LazyService("admin", "netappliance.admin.kinds:AdminKind", named=False)
 appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False, always=True)
 cluster = LazySection("cluster", "netappliance.clusters.section:ClusterKind", named=True)
-demo = LazyService("demo", "netappliance.admin.kinds:DemoKind", named=False)
-filter_section = LazySection("filter", "netappliance.filter_kind:FilterKind", named=True)
+demo = LazyService("demo", "netappliance.demo.kind:DemoKind", named=False)
+filter_section = LazySection("filter", "netappliance.filters.kind:FilterKind", named=True)
 http = LazyService("http", "netappliance.http.kind:HttpKind", named=True)
 manhole = LazyService("manhole", "netappliance.admin.kinds:ManholeKind", named=False)
 qcmp = LazyService("qcmp", "netappliance.qcmp.kind:QcmpKind", named=True)

@@ -13,8 +13,8 @@ from netappliance.interfaces import IServiceKind
 from netappliance.qcmp.section import QcmpSection
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
+    from netappliance.process.appliance import Appliance
 
 
 @implementer(IServiceKind)

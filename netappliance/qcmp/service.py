@@ -19,7 +19,7 @@ from netappliance.udp.datagram import Datagram
 from netappliance.udp.filters.rate_limit import RateLimit, RateLimitSection
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
     from netappliance.qcmp.section import QcmpSection
 
 

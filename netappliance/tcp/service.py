@@ -5,13 +5,13 @@ from __future__ import annotations
 from socket import SocketType
 from typing import TYPE_CHECKING
 
-from netappliance.listener_service import StreamService
+from netappliance.dataplane.listener_service import StreamService
 from netappliance.sessions.session import Address
 from netappliance.tcp.proxy_protocol import ProxyHeader, encode_v1, encode_v2, parse_header
 from netappliance.tcp.session import TcpSession
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
     from netappliance.tcp.section import TcpSection
 
 

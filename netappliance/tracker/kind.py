@@ -13,8 +13,8 @@ from netappliance.interfaces import IServiceKind
 from netappliance.tracker.section import TrackerSection
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
+    from netappliance.process.appliance import Appliance
 
 
 @implementer(IServiceKind)
@@ -43,7 +43,10 @@ class TrackerKind:
         from netappliance.tracker.sock_diag.socket_collector import SocketCollector
 
         pages = appliance.configuration.sections("admin")
-        service = TrackerService(section, appliance, frozenset(end.port for page in pages for end in page.listen))
+        own_ports = frozenset(end.port for page in pages for end in page.listen)
+        service = TrackerService(section, appliance.reactor, appliance.clock, own_ports)
+        if service.event_log is not None:
+            appliance.reopeners.append(service.event_log.reopen)
         appliance.collectors += (TrackerCollector(service), SocketCollector(service))
         appliance.connections = Directory(
             service.sources, appliance.sessions, appliance.clock, service.namespaces.sources_of

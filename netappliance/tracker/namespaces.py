@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -15,7 +15,6 @@ from netappliance.tracker.sources import Sources
 
 if TYPE_CHECKING:
     from netappliance.tracker.section import TrackerSection
-    from netappliance.tracker.sources import Host
 
 FOLDER = Path("/run/netns")
 RETRY_S = 30.0
@@ -44,11 +43,19 @@ class Namespace:
 
     _log = Logger()
 
-    def __init__(self, name: str, section: TrackerSection, host: Host, folder: Path = FOLDER) -> None:
+    def __init__(
+        self,
+        name: str,
+        section: TrackerSection,
+        reactor: Any,
+        clock: Callable[[], float],
+        folder: Path = FOLDER,
+    ) -> None:
         self.name = name
         self.sources: Sources | None = None
         self._section = section
-        self._host = host
+        self._reactor = reactor
+        self._clock = clock
         self._path = folder / name
         self._identity: tuple[int, int] | None = None
         self._told = False
@@ -110,7 +117,9 @@ class Namespace:
     def _start(self, now: float) -> None:
         self._tried = self._ranked = self._reconciled = now
         if self.sources is None:
-            self.sources = Sources(self._section, self._host, frozenset(), network_at(self._path), self.name)
+            self.sources = Sources(
+                self._section, self._reactor, self._clock, frozenset(), network_at(self._path), self.name
+            )
         self.sources.look_around(now)
         try:
             self.sources.start()
@@ -132,8 +141,8 @@ class Namespace:
 class Namespaces:
     """The namespaces that ``[tracker] namespaces`` names."""
 
-    def __init__(self, section: TrackerSection, host: Host) -> None:
-        self.by_name = {name: Namespace(name, section, host) for name in section.namespaces}
+    def __init__(self, section: TrackerSection, reactor: Any, clock: Callable[[], float]) -> None:
+        self.by_name = {name: Namespace(name, section, reactor, clock) for name in section.namespaces}
 
     def __iter__(self) -> Iterator[Namespace]:
         """In the order of the configuration."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netappliance import registry
+from netappliance.config import plugins as installed
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.interfaces import IConnectionSource
@@ -28,7 +28,7 @@ def _ports(value: str) -> frozenset[int] | None:
 def _source(value: str) -> str:
     ours = ("auto", *ORDER)
     if value not in ours:
-        others = [name for name in registry.names(IConnectionSource) if name not in ours]
+        others = [name for name in installed.names(IConnectionSource) if name not in ours]
         return values.choice(*ours, *others)(value)
     return value
 

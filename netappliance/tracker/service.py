@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.task import LoopingCall
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from netappliance.tracker import sockets
 from netappliance.tracker.conntrack.enable import TrackingRule
-from netappliance.tracker.conntrack.event_log import attach_event_log
+from netappliance.tracker.conntrack.event_log import event_log
 from netappliance.tracker.conntrack.table import Table
 from netappliance.tracker.counting.names import Names, reverse_lookup
 from netappliance.tracker.counting.places import Places
@@ -22,7 +22,6 @@ from netappliance.tracker.sources import Sources
 
 if TYPE_CHECKING:
     from netappliance.tracker.section import TrackerSection
-    from netappliance.tracker.sources import Host
 
 RANK_S = 5.0
 """How often hosts are ranked and this host's own addresses read (seconds)."""
@@ -40,23 +39,29 @@ class TrackerService(Service):
     :ivar tracking: the kernel tracks connections, as far as we can tell.
     :ivar names: of remote hosts, or None.
     :ivar event_log: lines of conntrack's events, or None.
-    :param own_ports: local ports of our own pages.
+    :param clock: monotonic seconds. :param own_ports: local ports of our own pages.
     """
 
     _log = Logger()
 
-    def __init__(self, section: TrackerSection, host: Host, own_ports: frozenset[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        section: TrackerSection,
+        reactor: Any,
+        clock: Callable[[], float],
+        own_ports: frozenset[int] = frozenset(),
+    ) -> None:
         self.section = section
-        self.sources = Sources(section, host, own_ports)
-        self.namespaces = Namespaces(section, host)
-        self.event_log = attach_event_log(section, self.sources.connections, host)
-        self.names = Names(reverse_lookup(host.reactor)) if section.names else None
+        self.sources = Sources(section, reactor, clock, own_ports)
+        self.namespaces = Namespaces(section, reactor, clock)
+        self.event_log = event_log(section, self.sources.connections, reactor.callLater, clock)
+        self.names = Names(reverse_lookup(reactor)) if section.names else None
         self.rule = TrackingRule()
         self.tracking = True
-        self._clock = host.clock
+        self._clock = clock
         self._reconciled = self._ranked = self._tried = 0.0
         self._tick = LoopingCall(self._each_second)
-        self._tick.clock = host.reactor
+        self._tick.clock = reactor
 
     @property
     def source(self) -> ISource:

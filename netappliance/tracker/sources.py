@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -21,11 +22,7 @@ from netappliance.tracker.sock_diag.socket_tracking import ISource, SocketTracki
 from netappliance.tracker.source_choice import ORDER, UNCHOSEN, Chosen, NotTracking, choose
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
-    from netappliance.tracker.commands.standalone import StandaloneHost
     from netappliance.tracker.section import TrackerSection
-
-    Host = Appliance | StandaloneHost
 
 
 class Sources:
@@ -35,14 +32,20 @@ class Sources:
     :ivar chosen: where connections come from, and why. :ivar conntrack, connections: conntrack and its table.
     :ivar sockets: this host's sockets; read besides conntrack for what only they know.
     :ivar source, table, places: those of the chosen one.
-    :param own_ports: local ports of our own pages. :param network: the namespace that they look at.
-    :param name: of that namespace, empty for our own.
+    :param clock: monotonic seconds. :param own_ports: local ports of our own pages.
+    :param network: the namespace that they look at. :param name: of that namespace, empty for our own.
     """
 
     _log = Logger()
 
     def __init__(
-        self, section: TrackerSection, host: Host, own_ports: frozenset[int], network: Network = OWN, name: str = ""
+        self,
+        section: TrackerSection,
+        reactor: Any,
+        clock: Callable[[], float],
+        own_ports: frozenset[int],
+        network: Network = OWN,
+        name: str = "",
     ) -> None:
         self.section = section
         self.network = network
@@ -50,11 +53,9 @@ class Sources:
         self.chosen: Chosen = UNCHOSEN
         self.connections = Table(self._make_places())
         self.conntrack = ConntrackSource(
-            self.connections, host.reactor, host.clock, section.receive_buffer, network.open_netfilter
+            self.connections, reactor, clock, section.receive_buffer, network.open_netfilter
         )
-        self.sockets = SocketTracking(
-            section, self._make_places(), host.reactor, host.clock, network, own_ports, self.began
-        )
+        self.sockets = SocketTracking(section, self._make_places(), reactor, clock, network, own_ports, self.began)
         self.source: ISource = self.conntrack
         self.table: Table | SocketTable = self.connections
         self.places = self.connections.places

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 
 from netappliance.clusters.backend import Backend
 from netappliance.dataplane.datagrams import connect_udp
-from netappliance.listener_service import ListenerService
+from netappliance.dataplane.listener_service import ListenerService
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Address
 from netappliance.udp.chain import FilterChain
@@ -21,7 +21,7 @@ from netappliance.udp.listener import UdpListener
 from netappliance.udp.session import EVICTED, UdpSession
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
     from netappliance.udp.section import UdpSection
 
 _log = Logger()

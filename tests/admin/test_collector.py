@@ -19,8 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.admin.collector import make_registry
 from netappliance.dataplane.accept_queue import AcceptQueue
-from netappliance.reopenable import ReopenableFile
-from netappliance.sessions.access_log import AccessLog
+from netappliance.logs.access_log import AccessLog
+from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.admission import Admission
 from netappliance.sessions.histogram import Histogram
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side

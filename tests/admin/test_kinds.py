@@ -7,9 +7,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from netappliance.admin.kinds import AdminKind, DemoKind, ManholeKind
+from netappliance.admin.kinds import AdminKind, ManholeKind
 from netappliance.admin.section import AdminSection
 from netappliance.config import values
+from netappliance.demo.kind import DemoKind
 from netappliance.interfaces import IServiceKind
 
 

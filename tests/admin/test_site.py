@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.admin.site import AdminSite, Page, config_page, live_page, metrics_page, ready_page, refusal
-from netappliance.bounded_site import BoundedChannel
+from netappliance.endpoints.bounded_site import BoundedChannel
 
 PEER = IPv4Address("TCP", "127.0.0.1", 40000)
 

@@ -18,10 +18,10 @@ from netappliance.clusters.balancing import balancer_names, make_balancer
 from netappliance.clusters.balancing.policy import Policy
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.section import BackendSection, ClusterSection, backend_lines
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
 from netappliance.interfaces import IBalancer
-from netappliance.registry import section_kinds
 
 KEYS = [f"192.0.2.{number % 256}:{number}".encode() for number in range(6000)]
 

@@ -9,9 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config import ini
 from netappliance.config.document import document, missing_keys, schema_of, schemas_of
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.config.schema import options_of
-from netappliance.registry import section_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 

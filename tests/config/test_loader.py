@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config import ini, values
-from netappliance.config.loader import Configuration, load, read
+from netappliance.config.configuration import Configuration
+from netappliance.config.kinds import Kinds, section_kinds
+from netappliance.config.loader import load, read
 from netappliance.config.schema import option
 from netappliance.errors import ConfigErrors
-from netappliance.registry import Kinds, section_kinds
 
 GOOD = """
 [cluster echo]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.answer_files import TEMPLATE_STATUSES, Template
+from netappliance.config.answer_files import TEMPLATE_STATUSES, Template
 from netappliance.http.answers import REMEMBERED, Answers, preferred, reason_of
 from netappliance.http.message import Answer
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http import hash_password
+from netappliance.cli import hash_password
 from netappliance.http.passwords import BCRYPT_BYTES, MAX_COST_MS, stored_password
 
 SALT = b"0123456789abcdef"

@@ -18,7 +18,7 @@ TAC = """
 import signal
 from twisted.application.service import Application, MultiService
 from twisted.logger import Logger
-from netappliance.admin.logs import install_log_observer
+from netappliance.logs.diagnostics import install_log_observer
 import sys
 options = {options!r}
 log = Logger(namespace="tac")

@@ -398,9 +398,9 @@ class FilterTests(UdpTestCase):
 
     def test_bad_filters_are_configuration_errors(self) -> None:
         """All of them, with section and key."""
+        from netappliance.config.kinds import section_kinds
         from netappliance.config.loader import load
         from netappliance.errors import ConfigErrors
-        from netappliance.registry import section_kinds
 
         text = (
             "[cluster c]\nbackends = unix:/x\n[udp u]\nlisten = udp:1\ncluster = c\n"

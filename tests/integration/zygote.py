@@ -32,7 +32,7 @@ _BUDGET_S = 20.0
 WARM = (
     "netappliance.admin.kinds",
     "netappliance.admin.service",
-    "netappliance.appliance",
+    "netappliance.process.appliance",
     "netappliance.application",
     "netappliance.config.appliance",
     "netappliance.http.filters",
@@ -40,7 +40,7 @@ WARM = (
     "netappliance.http.routes",
     "netappliance.http.routing.kind",
     "netappliance.http.service",
-    "netappliance.lifecycle",
+    "netappliance.process.lifecycle",
     "netappliance.qcmp.kind",
     "netappliance.tcp.kind",
     "netappliance.tcp.service",

@@ -9,12 +9,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.config.configuration import Configuration
 from netappliance.config.ini import parse
-from netappliance.config.loader import Configuration
 from netappliance.config.schema import parse_section
 from netappliance.errors import ConfigProblem
 from netappliance.tracker.collector import PREFIX, TrackerCollector
-from netappliance.tracker.commands.standalone import StandaloneHost
 from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, UPDATE
 from netappliance.tracker.counting.places import group_rule
 from netappliance.tracker.kind import TrackerKind
@@ -38,7 +37,7 @@ class CollectorTests(SynchronousTestCase):
             names=True,
             event_log="/nonexistent",
         )
-        self.service = TrackerService(section, StandaloneHost(clock, clock.seconds))
+        self.service = TrackerService(section, clock, clock.seconds)
         self.table = self.service.sources.connections
         self.table.places.set_local(frozenset({LOCAL}))
         self.registry = CollectorRegistry()

@@ -505,7 +505,7 @@ class SectionTests(SynchronousTestCase):
 
     def test_problems_are_values(self) -> None:
         """The kind of section says what is wrong without raising."""
-        from netappliance.filter_kind import FilterKind
+        from netappliance.filters.kind import FilterKind
 
         raws, _ = parse("[filter a]\nkind = captur\n[filter b]\nsize = 1\n")
         answers = [FilterKind().schema_for(raw) for raw in raws]

@@ -18,8 +18,8 @@ from netappliance.clusters.balancing.power_of_two import PowerOfTwo
 from netappliance.clusters.balancing.randomly import Randomly
 from netappliance.clusters.balancing.rendezvous import Rendezvous
 from netappliance.clusters.balancing.round_robin import RoundRobin
+from netappliance.config.plugins import find, names
 from netappliance.interfaces import IBalancerFactory
-from netappliance.registry import find, names
 
 _OURS: dict[str, Callable[[random.Random], Policy]] = {
     "round_robin": lambda _: RoundRobin(),

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from netappliance.config import values
+from netappliance.config.plugins import find, names
 from netappliance.config.schema import suggestion
 from netappliance.interfaces import IHealthCheck
-from netappliance.registry import find, names
 
 OURS = ("http", "tcp", "udp")
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from zope.interface import implementer
 
-from netappliance import filter_family
+from netappliance.filters import family
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.interfaces import IRequestFilterKind
 
@@ -27,7 +27,7 @@ Filter = Any
 
 
 @implementer(IRequestFilterKind)
-class BuiltinFilter(filter_family.BuiltinFilter):
+class BuiltinFilter(family.BuiltinFilter):
     """A request filter of ours."""
 
     __slots__ = ()
@@ -48,7 +48,7 @@ BUILTIN = (
     BuiltinFilter("concurrency_limit", "limits", "ConcurrencyLimitSection", "make_concurrency"),
     BuiltinFilter("python", "simple", "PythonSection", "make_python"),
 )
-FAMILY = filter_family.FilterFamily(IRequestFilterKind, "[route]", BUILTIN)
+FAMILY = family.FilterFamily(IRequestFilterKind, "[route]", BUILTIN)
 filter_kind = FAMILY.filter_kind
 filter_names = FAMILY.filter_names
 kinds = FAMILY.kinds

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from netappliance.filters.python import PythonSection, made_from
 from netappliance.http.filters.base import Resources
-from netappliance.python_filter import PythonSection, made_from
 
 METHODS = ("request", "response", "finished")
 

@@ -18,7 +18,7 @@ from netappliance.http.routing.template import Template
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
 
 
 @implementer(ISectionKind)

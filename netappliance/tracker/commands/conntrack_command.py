@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 from twisted.application.service import IService, Service
@@ -12,7 +13,7 @@ from twisted.python import usage
 from netappliance import __version__
 from netappliance.config.values import stream_endpoint
 from netappliance.tracker.collector import TrackerCollector
-from netappliance.tracker.commands.standalone import StandaloneHost, StandaloneService
+from netappliance.tracker.commands.standalone import StandaloneService
 from netappliance.tracker.conntrack.ctnetlink import address
 from netappliance.tracker.counting.hosts import ignore_rule
 from netappliance.tracker.section import TrackerSection
@@ -92,12 +93,11 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         from netappliance.application import global_reactor
 
         reactor = global_reactor()
-    host = StandaloneHost(reactor)
-    tracker = TrackerService(options.section, host, frozenset((int(options["listen-port"]),)))
+    tracker = TrackerService(options.section, reactor, time.monotonic, frozenset((int(options["listen-port"]),)))
     shown = [f"--{name}={options[name]}" for name, *_ in (*Options.optParameters, *Options.optFlags)]
     service = StandaloneService(
         tracker,
-        (*host.collectors, TrackerCollector(tracker), SocketCollector(tracker)),
+        (TrackerCollector(tracker), SocketCollector(tracker)),
         [options.listen],
         options["listen-path"],
         ("conntrack", shown),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from twisted.python import usage
 
 from netappliance import __version__
 from netappliance.tracker.commands.longterm_settings import DEFAULTS, LongTermSettings, normalized, parse_file, settings
-from netappliance.tracker.commands.standalone import StandaloneHost, StandaloneService
+from netappliance.tracker.commands.standalone import StandaloneService
 from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.service import TrackerService
 from netappliance.tracker.sock_diag.socket_collector import SocketCollector
@@ -98,7 +99,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
         longterm_ports=frozenset((chosen.port,)) if chosen.port else frozenset(),
         tcp_info=False,
     )
-    tracker = TrackerService(section, StandaloneHost(reactor), frozenset(chosen.listen))
+    tracker = TrackerService(section, reactor, time.monotonic, frozenset(chosen.listen))
     shown = {
         "simple": str(chosen.simple).lower(),
         "tcpv6": str(chosen.tcpv6).lower(),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -13,18 +12,7 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
 from netappliance.admin.site import HTML, AdminSite, Page, live_page, metrics_page
-from netappliance.listening import ListeningService
-
-
-class StandaloneHost:
-    """What the tracker asks of the appliance that it runs in. See :class:`netappliance.appliance.Appliance`."""
-
-    def __init__(self, reactor: Any, clock: Callable[[], float] = time.monotonic) -> None:
-        self.reactor = reactor
-        self.clock = clock
-        self.collectors: list[Collector] = []
-        self.reopeners: list[Callable[[], None]] = []
-        self.sessions: tuple[Any, ...] = ()
+from netappliance.endpoints.listening import ListeningService
 
 
 class StandaloneService(MultiService):

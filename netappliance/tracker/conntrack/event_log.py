@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from netappliance.line_log import CallLater, LineLog
-from netappliance.reopenable import ReopenableFile
+from netappliance.logs.line_log import CallLater, LineLog
+from netappliance.logs.reopenable import ReopenableFile
 from netappliance.tracker.conntrack.ctnetlink import Change
 from netappliance.tracker.conntrack.event_lines import json_line, netfilter_line
 from netappliance.tracker.conntrack.table import Ending, Table
@@ -14,20 +14,19 @@ from netappliance.tracker.counting.places import Place
 
 if TYPE_CHECKING:
     from netappliance.tracker.section import TrackerSection
-    from netappliance.tracker.sources import Host
 
 BUFFER = 1 << 20
 """Bytes of lines that may wait while the file takes none."""
 
 
-def attach_event_log(section: TrackerSection, table: Table, host: Host) -> EventLog | None:
-    """Return the log that the section asks for, which follows rotations once it is started; None for ``none``."""
+def event_log(
+    section: TrackerSection, table: Table, call_later: CallLater, clock: Callable[[], float]
+) -> EventLog | None:
+    """Return the log that the section asks for; None for ``none``."""
     if section.event_log == "none":
         return None
     form, rate = section.event_log_format, section.event_log_rate
-    log = EventLog(table, section.event_log, form, rate, host.reactor.callLater, host.clock)
-    host.reopeners.append(log.reopen)
-    return log
+    return EventLog(table, section.event_log, form, rate, call_later, clock)
 
 
 class EventLog(LineLog):

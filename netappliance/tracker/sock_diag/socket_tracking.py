@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 from twisted.logger import Logger
 
+from netappliance.config.plugins import find
 from netappliance.interfaces import IConnectionSource
-from netappliance.registry import find
 from netappliance.tracker.counting.places import Places
 from netappliance.tracker.network import Network
 from netappliance.tracker.section import TrackerSection

@@ -10,12 +10,12 @@ from typing import ClassVar
 
 from zope.interface import implementer
 
-from netappliance import filter_family
+from netappliance.filters import family
 from netappliance.interfaces import IDatagramFilterKind
 
 
 @implementer(IDatagramFilterKind)
-class BuiltinFilter(filter_family.BuiltinFilter):
+class BuiltinFilter(family.BuiltinFilter):
     """A datagram filter of ours."""
 
     __slots__ = ()
@@ -65,7 +65,7 @@ BUILTIN = (
     BuiltinFilter("decryptor", "decryptor", "DecryptorSection", aliases=(_quilkin("decryptor", "Decryptor"),)),
     BuiltinFilter("python", "simple", "PythonSection", "make_python"),
 )
-FAMILY = filter_family.FilterFamily(IDatagramFilterKind, "[udp]", BUILTIN)
+FAMILY = family.FilterFamily(IDatagramFilterKind, "[udp]", BUILTIN)
 filter_kind = FAMILY.filter_kind
 filter_names = FAMILY.filter_names
 kinds = FAMILY.kinds

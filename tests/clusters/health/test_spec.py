@@ -13,14 +13,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from netappliance import registry
 from netappliance.clusters.health import health_check
 from netappliance.clusters.health.probes import CHECKS, BytesSettings, CheckFailed, judge_prefix, judge_status
 from netappliance.clusters.health.state import HealthState, first_delay, next_delay
+from netappliance.config import plugins as installed
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
 from netappliance.interfaces import IHealthCheck
-from netappliance.registry import section_kinds
 
 
 class SpecTests(SynchronousTestCase):
@@ -189,7 +189,7 @@ class ThirdPartyTests(SynchronousTestCase):
             def probe(self, family: int, sockaddr: Any, settings: Any, reactor: Any, timeout_s: float) -> Any:
                 return None
 
-        self.patch(registry, "getPlugins", lambda interface, package: [Redis()] if interface is IHealthCheck else [])
+        self.patch(installed, "getPlugins", lambda interface, package: [Redis()] if interface is IHealthCheck else [])
         spec = health_check("redis db=3 interval=1s")
         assert spec is not None
         self.assertEqual((spec.kind, spec.settings, spec.interval_s), ("redis", {"db": "3"}, 1.0))

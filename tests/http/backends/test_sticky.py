@@ -12,10 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.section import ClusterSection, backend_lines
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
 from netappliance.http.backends.sticky import Sticky
-from netappliance.registry import section_kinds
 
 LINES = "10.0.0.1:80 id=a\n10.0.0.2:80 id=b\n10.0.0.3:80\nunix:/run/d\n[::1]:80 id=z backup=yes"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.http.filters import Resources, build_filters
 from netappliance.http.filters.chain import RequestChain
-from netappliance.registry import section_kinds
 from tests.http.filters.support import exchange, response
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text()

@@ -12,8 +12,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from netappliance.appliance import Appliance
 from netappliance.clusters.cluster import Cluster
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ, ReceiveBuffer
@@ -24,7 +24,7 @@ from netappliance.http.forwarding.client import ClientConnection
 from netappliance.http.message import Answer, Exchange, Response
 from netappliance.http.routes import routes_of
 from netappliance.http.service import HttpService
-from netappliance.registry import section_kinds
+from netappliance.process.appliance import Appliance
 
 #: bytes that a connection takes before its send blocks, unless a test says otherwise
 WINDOW = 1 << 20

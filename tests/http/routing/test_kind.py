@@ -6,9 +6,9 @@ import time
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
-from netappliance.registry import section_kinds
 
 CLUSTER = "[cluster web]\nbackends = 127.0.0.1:1\n"
 

@@ -16,10 +16,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance import plugins
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
-from netappliance.registry import section_kinds
-from netappliance.tracker.commands.standalone import StandaloneHost
 from netappliance.tracker.counting.hosts import Hosts
 from netappliance.tracker.counting.places import Places
 from netappliance.tracker.counting.totals import UNOBSERVED
@@ -405,7 +404,7 @@ class ThirdPartyTests(SynchronousTestCase):
         self.addCleanup(lambda: plugins.__dict__.pop(THIRD_PARTY_MODULE, None))
         configuration = load("[tracker]\nsource = imagined\n", "p.ini", section_kinds())
         (section,) = configuration.sections("tracker")
-        sources = Sources(section, StandaloneHost(FakeReactor(), lambda: 5.0), frozenset())
+        sources = Sources(section, FakeReactor(), lambda: 5.0, frozenset())
         sources.start()
         self.assertEqual((sources.chosen.source, sources.chosen.reason), ("imagined", "asked"))
         hosts = {host.label: host.gauges[1] for host in sources.places.hosts.series()}

@@ -8,14 +8,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from netappliance.config.ini import parse
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.config.schema import options_of
 from netappliance.errors import ConfigErrors, ConfigProblem
-from netappliance.filter_kind import FilterKind, filter_kind, filter_names
+from netappliance.filters.kind import FilterKind, filter_kind, filter_names
 from netappliance.http import filters as request_filters
 from netappliance.http.filters import BUILTIN, Resources, build_filters
 from netappliance.interfaces import IRequestFilterKind
-from netappliance.registry import section_kinds
 from netappliance.udp import filters as datagram_filters
 
 UDP = "[cluster c]\nbackends = 127.0.0.1:1\n[udp game]\nlisten = udp:0:interface=127.0.0.1\ncluster = c\nfilters = {}\n"
@@ -88,7 +88,7 @@ class FamilyTests(SynchronousTestCase):
 
     def test_one_class_may_serve_both(self) -> None:
         """kind = python is looked at by who uses it."""
-        python = "[filter mine]\nkind = python\nclass = tests.test_filter_kind:Both\n"
+        python = "[filter mine]\nkind = python\nclass = tests.filters.test_kind:Both\n"
         configuration = load(UDP.format("mine") + python, "f.ini", section_kinds())
         ((name, made),) = build_filters(["mine"], configuration, Resources(random.Random(1), 0.0))
         self.assertEqual((name, type(made)), ("mine", Both))

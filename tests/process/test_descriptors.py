@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.descriptors import RESERVE, plan
+from netappliance.process.descriptors import RESERVE, plan
 
 
 class PlanTests(SynchronousTestCase):

@@ -10,7 +10,7 @@ from twisted.application.service import Service
 from twisted.logger import Logger
 
 from netappliance.errors import StartError
-from netappliance.reopenable import ReopenableFile
+from netappliance.logs.reopenable import ReopenableFile
 
 _log = Logger()
 

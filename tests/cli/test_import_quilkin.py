@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.__main__ import main as command
+from netappliance.cli.commands import main as command
+from netappliance.cli.import_quilkin import Importer
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
-from netappliance.registry import section_kinds
-from netappliance.udp.import_quilkin import Importer
 
 YAML = """
 version: v1alpha1

@@ -15,7 +15,7 @@ from netappliance.errors import ConfigProblem
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from netappliance.dataplane.listener import StreamListener
 from netappliance.sessions.session import Address, Kind
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
 
 
 class Listening(Protocol):

@@ -8,9 +8,9 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from netappliance.config.ini import RawOption, RawSection
+from netappliance.config.plugins import find, names
 from netappliance.config.schema import parse_section
 from netappliance.errors import ConfigProblem
-from netappliance.registry import find, names
 
 
 @dataclass(frozen=True, slots=True)

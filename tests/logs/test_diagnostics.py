@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from netappliance.admin.logs import (
+from netappliance.logs.diagnostics import (
     LineLogObserver,
     escape_control,
     format_json,
@@ -23,7 +23,7 @@ from netappliance.admin.logs import (
     install_log_observer,
     log_target,
 )
-from netappliance.reopenable import ReopenableFile
+from netappliance.logs.reopenable import ReopenableFile
 
 
 def event(log_format: str, **fields: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.answer_files import (
+from netappliance.config.answer_files import (
     MAX_TEMPLATE,
     PLACEHOLDERS,
     AnswerFile,
@@ -16,9 +16,9 @@ from netappliance.answer_files import (
     answer_files,
     load_templates,
 )
+from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
-from netappliance.registry import section_kinds
 
 HTML = b"text/html"
 

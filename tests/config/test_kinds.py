@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance import registry
+from netappliance.config import plugins as installed
+from netappliance.config.kinds import Kinds, section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors
 from netappliance.interfaces import IConnectionObserver
-from netappliance.registry import Kinds, section_kinds
 
 
 @dataclass
@@ -26,24 +26,24 @@ class FindTests(SynchronousTestCase):
 
     def installed(self, *found: str) -> None:
         """Plug-ins with these names are installed."""
-        self.patch(registry, "getPlugins", lambda interface, package: [Named(name) for name in found])
+        self.patch(installed, "getPlugins", lambda interface, package: [Named(name) for name in found])
 
     def test_a_plug_in_is_found_by_its_name(self) -> None:
         """And all names can be listed."""
         self.installed("b", "a")
-        self.assertEqual(registry.find(IConnectionObserver, "a").name, "a")
-        self.assertEqual(registry.names(IConnectionObserver), ["a", "b"])
+        self.assertEqual(installed.find(IConnectionObserver, "a").name, "a")
+        self.assertEqual(installed.names(IConnectionObserver), ["a", "b"])
 
     def test_an_unknown_name_lists_the_known_ones(self) -> None:
         """The message is what the error says was expected."""
         self.installed("b", "a")
-        error = self.assertRaises(ValueError, registry.find, IConnectionObserver, "c")
+        error = self.assertRaises(ValueError, installed.find, IConnectionObserver, "c")
         self.assertEqual(str(error), "a | b")
 
     def test_a_name_that_two_distributions_bring_is_refused(self) -> None:
         """Which of them runs must not depend on the order of a path."""
         self.installed("a", "a")
-        self.assertIn("two distributions", str(self.assertRaises(ValueError, registry.find, IConnectionObserver, "a")))
+        self.assertIn("two distributions", str(self.assertRaises(ValueError, installed.find, IConnectionObserver, "a")))
 
     def test_an_unknown_observer_is_an_error_of_the_file_with_a_suggestion(self) -> None:
         """The same words as for keys and sections."""

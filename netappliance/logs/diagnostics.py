@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netappliance.errors import StartError
-from netappliance.reopenable import STDOUT, ReopenableFile
+from netappliance.logs.reopenable import STDOUT, ReopenableFile
 
 _log = Logger()
 

@@ -16,8 +16,8 @@ from zope.interface.verify import verifyObject
 
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
-from netappliance.reopenable import ReopenableFile
-from netappliance.sessions.access_log import AccessLog, JsonLines, common_line
+from netappliance.logs.access_log import AccessLog, JsonLines, common_line
+from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Session
 

@@ -1,22 +1,18 @@
-"""Finds plug-ins by name: ours and those of any distribution that adds to ``netappliance.plugins``."""
+"""Section kinds: those that are installed, by their word; ours are imported when they are first needed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
 
 from netappliance import plugins
+from netappliance.config.configuration import Configuration
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import ISectionKind, IServiceKind
-
-if TYPE_CHECKING:
-    from netappliance.config.loader import Configuration
-
-T = TypeVar("T")
 
 
 class Kinds(Mapping[str, Any]):
@@ -50,27 +46,6 @@ class Kinds(Mapping[str, Any]):
 def section_kinds() -> Kinds:
     """Return every section kind that is installed."""
     return Kinds(sorted(getPlugins(ISectionKind, plugins), key=lambda provider: provider.kind))
-
-
-def find(interface: Any, name: str) -> Any:
-    """
-    Return the installed plug-in of an interface with this name.
-
-    :raises ValueError: names the known ones when there is none, or says that there are several.
-    """
-    known = {}
-    for provider in getPlugins(interface, plugins):
-        if provider.name == name and name in known:
-            raise ValueError(f"one plug-in named {name!r}, but two distributions bring one")
-        known[provider.name] = provider
-    if name not in known:
-        raise ValueError(" | ".join(sorted(known)) or "the name of an installed plug-in")
-    return known[name]
-
-
-def names(interface: Any) -> list[str]:
-    """Return the names of all installed plug-ins of an interface, sorted."""
-    return sorted(provider.name for provider in getPlugins(interface, plugins))
 
 
 class _Lazy:

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.registry import Collector
 
-from netappliance import descriptors
 from netappliance.dataplane.listener import ListenOptions, StreamListener
 from netappliance.dataplane.poller import IPollerReactor, Poller
 from netappliance.dataplane.timers import TimerWheel
+from netappliance.process import descriptors
 from netappliance.sessions.admission import Admission
 from netappliance.sessions.table import SessionTable
 
 if TYPE_CHECKING:
-    from netappliance.admin.logs import LineLogObserver
     from netappliance.clusters.cluster import Cluster
-    from netappliance.config.loader import Configuration
+    from netappliance.config.configuration import Configuration
     from netappliance.http.backends.pool import BackendPool
     from netappliance.http.routing.route import Route
-    from netappliance.sessions.access_log import AccessLog
+    from netappliance.logs.access_log import AccessLog
+    from netappliance.logs.diagnostics import LineLogObserver
     from netappliance.tracker.listing.directory import Directory
 
 

@@ -13,19 +13,19 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from netappliance.admin.logs import install_log_observer
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health.service import HealthService
 from netappliance.clusters.resolver import ResolverService
+from netappliance.config.plugins import find
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
-from netappliance.registry import find
-from netappliance.sessions.access_log import attach_access_log
+from netappliance.logs.access_log import attach_access_log
+from netappliance.logs.diagnostics import install_log_observer
 from netappliance.sessions.reasons import SHUTDOWN
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
-    from netappliance.registry import Kinds
+    from netappliance.config.kinds import Kinds
+    from netappliance.process.appliance import Appliance
 
 _log = Logger()
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from zope.interface import implementer
 
 from netappliance.interfaces import IConnectionObserver
-from netappliance.line_log import CallLater, LineLog
-from netappliance.reopenable import ReopenableFile
+from netappliance.logs.line_log import CallLater, LineLog
+from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
 from netappliance.sessions.session import Session, format_address
 
 if TYPE_CHECKING:
-    from netappliance.appliance import Appliance
+    from netappliance.process.appliance import Appliance
 
 MAX_NOTES_CHARS = 4096
 """Notes of observers and filters beyond this are left out of the line."""

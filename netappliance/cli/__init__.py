@@ -1,0 +1,1 @@
+"""``python -m netappliance COMMAND``: small tools beside ``twistd proxy``."""

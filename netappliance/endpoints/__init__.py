@@ -1,0 +1,1 @@
+"""What Twisted itself serves, pages and SSH: endpoints as services, sites with limits."""

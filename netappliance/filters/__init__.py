@@ -1,0 +1,1 @@
+"""What the families of filters share, of datagrams and of requests."""

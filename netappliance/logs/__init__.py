@@ -1,0 +1,1 @@
+"""Logs: lines in batches, files that rotate, diagnostics, the access log."""

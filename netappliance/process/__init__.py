@@ -1,0 +1,1 @@
+"""The process: what its services share, their start and stop, its descriptors."""
