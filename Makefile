@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= etc/proxy.ini
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint type bench soak profile peers docs clean
+.PHONY: help run test lint type mutants bench soak profile peers docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(VENV)/.lint ## ruff
 
 type: $(VENV)/.lint ## mypy --strict
 	$(BIN)/mypy
+
+mutants: $(VENV)/.test ## how many mutants of the decision code the unit tests kill (MUTANTS="--room http/framing --seed 9" for a part)
+	$(BIN)/python -m tools.mutants $(MUTANTS)
 
 bench: $(VENV)/.bench ## side by side with nginx, HAProxy and Envoy (BENCH="--only tcp --quick" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
