@@ -46,7 +46,7 @@ type: $(VENV)/.lint ## mypy --strict
 mutants: $(VENV)/.test ## how many mutants of the decision code the unit tests kill (MUTANTS="--room http/framing --seed 9" for a part)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-bench: $(VENV)/.bench ## side by side with nginx, HAProxy and Envoy (BENCH="--only tcp --quick" for a part)
+bench: $(VENV)/.bench ## side by side with its peers (BENCH="--quick --rows messages --proxies haproxy,netappliance" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)

@@ -5,19 +5,45 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import http, soak, soak_http, tcp, tracker, udp
+from benchmarks import http, http_peers, soak, soak_http, tcp, tcp_peers, tracker, udp, udp_peers
+from benchmarks.plan import Plan, chosen
 from benchmarks.report import Report
 
-SUITES = {"tcp": tcp.run, "udp": udp.run, "http": http.run, "tracker": tracker.run}
+SUITES = {"tcp": tcp, "udp": udp, "http": http, "tracker": tracker}
+ROWS = tuple(row for suite in SUITES.values() for row in suite.ROWS)
+PROXIES = {**tcp_peers.PROXIES, **udp_peers.PROXIES, **http_peers.PROXIES}
+
+
+def arguments() -> argparse.ArgumentParser:
+    """What the command understands."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=SUITES, help="one suite")
+    parser.add_argument("--rows", default="", help=f"some rows, separated by commas: {', '.join(ROWS)}")
+    names = ", ".join(name.replace(" ", "-") for name in PROXIES)
+    parser.add_argument("--proxies", default="", help=f"some proxies, separated by commas: {names}")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s instead of 5 of 4 s")
+    parser.add_argument("--rounds", type=int, help="so many rounds")
+    parser.add_argument("--seconds", type=int, help="so many seconds for each measurement")
+    parser.add_argument("--soak", action="store_true", help="the long proofs instead")
+    parser.add_argument("--gib", type=float, default=10, help="GiB of HTTP bodies in the soak")
+    return parser
+
+
+def plan(options: argparse.Namespace) -> Plan:
+    """
+    Return what is wanted.
+
+    :raises ValueError: for a row or a proxy that does not exist.
+    """
+    rounds, seconds = (2, 2) if options.quick else (5, 4)
+    known = SUITES[options.only].ROWS if options.only else ROWS
+    rows = chosen(options.rows, known) if options.rows else frozenset(known)
+    return Plan(options.rounds or rounds, options.seconds or seconds, rows, chosen(options.proxies, PROXIES))
 
 
 def main() -> None:
     """Run the suites, print the table, save the numbers."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=SUITES, help="one suite")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s instead of 5 of 4 s")
-    parser.add_argument("--soak", action="store_true", help="the long proofs instead")
-    parser.add_argument("--gib", type=float, default=10, help="GiB of HTTP bodies in the soak")
+    parser = arguments()
     options = parser.parse_args()
     if options.soak:
         if options.only in (None, "tcp"):
@@ -25,15 +51,18 @@ def main() -> None:
         if options.only in (None, "http"):
             soak_http.run(int(options.gib * 2**30))
         return
+    try:
+        wanted = plan(options)
+    except ValueError as error:
+        parser.error(str(error))
     report = Report()
     for name, suite in SUITES.items():
-        if options.only in (None, name):
-            try:
-                suite(report, rounds=2 if options.quick else 5, seconds=2 if options.quick else 4)
-            except RuntimeError as error:
-                report.fail(f"{name} ended early: {error}")  # what was measured before is still worth its time
+        try:
+            suite.run(report, wanted)
+        except RuntimeError as error:
+            report.fail(f"{name} ended early: {error}")  # what was measured before is still worth its time
     print(report.text())
-    print(f"saved: {report.save()}")
+    print(f"saved: {report.save(rounds=wanted.rounds, seconds=wanted.seconds)}")
     if report.failures:
         sys.exit(1)
 

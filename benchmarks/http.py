@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import http_peers, load
-from benchmarks.http_peers import LARGE
-from benchmarks.peers import PEER_CORE, Bench, Running
+from benchmarks import backends, http_peers, load, rows
+from benchmarks.backends import LARGE
+from benchmarks.builds import BUILDS
+from benchmarks.plan import Plan
+from benchmarks.processes import PEER_CORE, Bench, Running
 from benchmarks.report import Report
+from benchmarks.rows import OURS
 
 CONNECTIONS = 64
-REQUESTS = "http requests/s over 64 connections"
-P99 = "http p99 us at the same rate"
-BULK = "http 1 MiB responses MiB/s"
-#: the same rate for all is this much of the slower one's maximum, of ours and HAProxy's
+ROWS = ("requests", "p99", "responses", "http-connections")
+#: of a build's maximum, for the rows of latency
 LOAD = 0.5
 #: wrk with requests that are built before the first is sent
 SCRIPT = """
@@ -77,86 +77,71 @@ def write_requests(folder: Path, name: str, *, close: bool = False) -> tuple[Pat
     return requests, script
 
 
-def run(report: Report, *, rounds: int, seconds: int) -> None:
-    """Add the HTTP rows; every round measures each proxy once, so that noise hits all alike."""
-    if not load.available("wrk", "nginx", "taskset"):
+def run(report: Report, plan: Plan) -> None:
+    """Add the HTTP rows."""
+    if not plan.has_row(*ROWS) or not load.available("wrk", "nginx", "taskset"):
         return
     with Bench() as bench:
-        backend = http_peers.backend(bench)
-        proxies = list(http_peers.proxies(bench, backend))
+        proxies = plan.start(bench, backends.small_answers(bench), http_peers.PROXIES)
+        usual = [proxy for proxy in proxies if proxy.name not in http_peers.RARE]
         browser, script = write_requests(bench.folder, "keep")
         _, closing = write_requests(bench.folder, "close", close=True)
 
         def kept(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, seconds, CONNECTIONS, script=str(script))
-            report.add(REQUESTS, proxy.name, rate)
-            report.add("http requests: CPU us each", proxy.name, cpu, lower_is_better=True)
+            rate, cpu = load.wrk(proxy, plan.seconds, CONNECTIONS, script=str(script))
+            report.add(rows.HTTP_REQUESTS, proxy.name, rate)
+            report.add(rows.HTTP_REQUESTS_CPU, proxy.name, cpu, lower_is_better=True)
 
         def fresh(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, seconds, CONNECTIONS, script=str(closing))
-            report.add("http new connections/s, one request each", proxy.name, rate)
-            report.add("http new connections: CPU us each", proxy.name, cpu, lower_is_better=True)
+            rate, cpu = load.wrk(proxy, plan.seconds, CONNECTIONS, script=str(closing))
+            report.add(rows.HTTP_CONNECTIONS, proxy.name, rate)
+            report.add(rows.HTTP_CONNECTIONS_CPU, proxy.name, cpu, lower_is_better=True)
 
         def large(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, seconds, 8, path="/large")
-            report.add(BULK, proxy.name, rate * LARGE / 2**20)
-            report.add("http 1 MiB responses: CPU us per MiB", proxy.name, cpu * 2**20 / LARGE, lower_is_better=True)
+            rate, cpu = load.wrk(proxy, plan.seconds, 8, path="/large")
+            report.add(rows.HTTP_RESPONSES, proxy.name, rate * LARGE / 2**20)
+            report.add(rows.HTTP_RESPONSES_CPU, proxy.name, cpu * 2**20 / LARGE, lower_is_better=True)
 
-        plain = http_peers.reverse_proxy_resource(bench, backend)
-        _interleave(report, REQUESTS, rounds, [*proxies, plain], kept)
-        _same_rate(report, bench, rounds, seconds, proxies, browser)
-        _interleave(report, BULK, rounds, proxies, large)
-        _interleave(report, "http new connections/s", rounds, proxies, fresh)
-    report.target(REQUESTS, "haproxy", at_least=0.5)
-    report.target(REQUESTS, "envoy", at_least=1.5)
-    report.target(REQUESTS, "ReverseProxyResource", at_least=10)
-    report.target(P99, "haproxy", at_most=2)
-    report.target(BULK, "haproxy", at_least=0.9)
-
-
-def _interleave(
-    report: Report, what: str, rounds: int, proxies: list[Running], measure: Callable[[Running], None]
-) -> None:
-    """Measure all in each round; one whose requests failed is not measured again, and said so."""
-    failed: set[str] = set()
-    for _ in range(rounds):
-        for proxy in proxies:
-            if proxy.name not in failed:
-                try:
-                    measure(proxy)
-                except (RuntimeError, subprocess.CalledProcessError) as error:
-                    failed.add(proxy.name)
-                    report.fail(f"{what}: {proxy.name}: {getattr(error, 'stderr', '') or error}")
+        if plan.has_row("requests", "p99"):
+            plan.interleave(report, rows.HTTP_REQUESTS, proxies, kept)
+        if plan.has_row("p99"):
+            same_rate(report, plan, bench, usual, browser)
+        if plan.has_row("responses"):
+            plan.interleave(report, rows.HTTP_RESPONSES, usual, large)
+        if plan.has_row("http-connections"):
+            fresh_ones = [proxy for proxy in proxies if proxy.name != "ReverseProxyResource"]
+            plan.interleave(report, rows.HTTP_CONNECTIONS, fresh_ones, fresh)
 
 
-def _same_rate(report: Report, bench: Bench, rounds: int, seconds: int, proxies: list[Running], requests: Path) -> None:
-    """Latency at a rate that all but the slowest bear."""
+def same_rate(report: Report, plan: Plan, bench: Bench, proxies: list[Running], requests: Path) -> None:
+    """Latency at half of our maximum: each of our builds beside the peers that bear its rate."""
     if not load.available("cc"):
         return
-    medians = report.medians(REQUESTS)
-    known = [medians[name] for name in ("netappliance", "haproxy") if name in medians]
-    if not known:
-        report.note(f"no {P99}: neither maximum is known")
-        return
-    rate = int(min(known) * LOAD)
     tool = str(bench.folder / "http_load")
     subprocess.run(["cc", "-O2", "-o", tool, str(Path(__file__).with_name("http_load.c"))], check=True)
-    able = [proxy for proxy in proxies if medians.get(proxy.name, 0) * 0.9 > rate]
-    report.note(f"{P99}: {rate} requests/s, {LOAD:.0%} of the slower maximum of ours and HAProxy's")
-    for proxy in proxies:
-        if proxy not in able:
-            report.note(f"{P99}: {proxy.name} cannot bear {rate} requests/s")
+    medians = report.medians(rows.HTTP_REQUESTS)
+    for build in BUILDS:
+        if build.name not in medians:
+            continue
+        rate = int(medians[build.name] * LOAD)
+        what = f"at half of {build.name}'s maximum"
+        report.note(f"http latency {what}: {rate} requests/s")
+        peers = [proxy for proxy in proxies if proxy.name == build.name or proxy.name not in OURS]
+        able = [proxy for proxy in peers if medians.get(proxy.name, 0) * 0.9 > rate]
+        for proxy in peers:
+            if proxy not in able:
+                report.note(f"http latency {what}: {proxy.name} cannot bear it")
 
-    def measure(proxy: Running) -> None:
-        before = proxy.cpu_seconds()
-        command = [tool, str(proxy.port), str(CONNECTIONS), str(rate), str(seconds), str(requests)]
-        done = subprocess.run(["taskset", "-c", PEER_CORE, *command], capture_output=True, text=True, check=True)
-        used = proxy.cpu_seconds() - before
-        answers, late, p50, p99, _p999, _longest = (float(word) for word in done.stdout.split())
-        if late > answers / 100:
-            raise RuntimeError(f"{late:.0f} of {answers + late:.0f} answers were late or missing at {rate}/s")
-        report.add(P99, proxy.name, p99, lower_is_better=True)
-        report.add("http p50 us at the same rate", proxy.name, p50, lower_is_better=True)
-        report.add("http CPU us each at the same rate", proxy.name, used / answers * 1e6, lower_is_better=True)
+        def measure(proxy: Running, rate: int = rate, build: str = build.name) -> None:
+            before = proxy.cpu_seconds()
+            command = [tool, str(proxy.port), str(CONNECTIONS), str(rate), str(plan.seconds), str(requests)]
+            done = subprocess.run(["taskset", "-c", PEER_CORE, *command], capture_output=True, text=True, check=True)
+            used = proxy.cpu_seconds() - before
+            answers, late, p50, p99, _p999, _longest = (float(word) for word in done.stdout.split())
+            if late > answers / 100:
+                raise RuntimeError(f"{late:.0f} of {answers + late:.0f} answers were late or missing at {rate}/s")
+            report.add(rows.at_half("p99 us", build), proxy.name, p99, lower_is_better=True)
+            report.add(rows.at_half("p50 us", build), proxy.name, p50, lower_is_better=True)
+            report.add(rows.at_half("CPU us each", build), proxy.name, used / answers * 1e6, lower_is_better=True)
 
-    _interleave(report, P99, rounds, able, measure)
+        plan.interleave(report, f"http latency {what}", able, measure)

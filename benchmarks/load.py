@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.peers import PEER_CORE, Bench, Running
+from benchmarks.processes import PEER_CORE, Running
 
 #: lines that wrk prints only when requests failed
 WRK_FAILURES = ("Non-2xx", "Socket errors")
@@ -51,7 +51,7 @@ def iperf3(proxy: Running, seconds: int, *, reverse: bool) -> tuple[float, float
     Bulk transfer through a proxy.
 
     :param reverse: from the backend to the client.
-    :return: (MiB per second, CPU milliseconds of the proxy per MiB).
+    :return: (MiB per second, CPU microseconds of the proxy per MiB).
     """
     command = ["taskset", "-c", PEER_CORE, "iperf3", "-c", "127.0.0.1", "-p", str(proxy.port), "-t", str(seconds), "-J"]
     for attempt in range(20):
@@ -61,7 +61,7 @@ def iperf3(proxy: Running, seconds: int, *, reverse: bool) -> tuple[float, float
         answer = json.loads(done.stdout)
         if "error" not in answer:
             mib = answer["end"]["sum_received"]["bytes"] / 2**20
-            return mib / answer["end"]["sum_received"]["seconds"], used / mib * 1e3
+            return mib / answer["end"]["sum_received"]["seconds"], used / mib * 1e6
         time.sleep(0.1 + attempt * 0.05)  # the server is still ending its last test
     raise RuntimeError(f"iperf3 through {proxy.name}: {answer['error']}")
 
@@ -87,26 +87,6 @@ for sock in held:
 print("held", flush=True)
 sys.stdin.read()
 """
-
-ECHO = """
-import resource, select, socket, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=4096)
-poll = select.epoll(); poll.register(listener, 1); held = {}
-while True:
-    for fd, mask in poll.poll():
-        if fd == listener.fileno():
-            sock, _ = listener.accept(); held[sock.fileno()] = sock; poll.register(sock, 1)
-        else:
-            data = held[fd].recv(65536)
-            if data: held[fd].send(data)
-            else: held.pop(fd).close()
-"""
-
-
-def echo_backend(bench: Bench, port: int) -> None:
-    """An echo server for many connections."""
-    bench.start(PEER_CORE, sys.executable, "-c", ECHO, str(port), port=port)
 
 
 def idle_memory(proxy: Running, count: int) -> float:

@@ -15,9 +15,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from benchmarks import http, http_peers
+from benchmarks import backends, http, http_peers
 from benchmarks.http import CONNECTIONS
-from benchmarks.peers import PEER_CORE, Bench, Running
+from benchmarks.processes import PEER_CORE, Bench, Running
 
 #: lines of each list
 TOP = 25
@@ -27,7 +27,7 @@ def main() -> None:
     """Run the load once for each view and print the top of it."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     with Bench() as bench:
-        proxy = http_peers.ours(bench, http_peers.backend(bench))
+        proxy = http_peers.ours(bench, backends.small_answers(bench))
         _, script = http.write_requests(bench.folder, "keep")
         py_spy = shutil.which("py-spy") or str(Path(sysconfig.get_path("scripts")) / "py-spy")
         if Path(py_spy).exists():

@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 
 import twisted
-from benchmarks.peers import envoy_binary
+from benchmarks.processes import envoy_binary
+from benchmarks.rows import OURS
+from benchmarks.targets import judged
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -50,7 +52,6 @@ class Report:
         self.lower_is_better: set[str] = set()
         self.notes: list[str] = []
         self.failures: list[str] = []
-        self._targets: list[tuple[str, str, float, float]] = []
 
     def add(self, row: str, proxy: str, value: float, *, lower_is_better: bool = False) -> None:
         """One measurement of one proxy."""
@@ -66,61 +67,65 @@ class Report:
         """A measurement that went wrong: printed, and the command's exit status is 1."""
         self.failures.append(" ".join(text.split()))
 
-    def target(self, row: str, proxy: str, *, at_least: float = 0, at_most: float = float("inf")) -> None:
-        """What the ratio ours / theirs is to be."""
-        self._targets.append((row, proxy, at_least, at_most))
-
     def medians(self, row: str) -> dict[str, float]:
         """The median of each proxy."""
         return {proxy: statistics.median(values) for proxy, values in self.rows.get(row, {}).items()}
 
-    def ratios(self, row: str) -> dict[str, float]:
-        """Ours divided by each other: medians of the ratios of the same round, which noise hits together."""
+    def ratios(self, row: str) -> dict[str, dict[str, float]]:
+        """Each of our builds (a key) divided by each other proxy (a key of its value)."""
         runs = self.rows.get(row, {})
-        ours = runs.get("netappliance", [])
         return {
-            proxy: statistics.median(mine / theirs for mine, theirs in zip(ours, values, strict=False) if theirs)
-            for proxy, values in runs.items()
-            if proxy != "netappliance" and ours
+            ours: {
+                proxy: found
+                for proxy, values in runs.items()
+                if proxy != ours and (found := ratio(runs[ours], values)) is not None
+            }
+            for ours in OURS
+            if ours in runs
         }
 
     def text(self) -> str:
-        """The table: medians, and ours / theirs."""
+        """The table: medians, and ours / theirs for each build."""
         out = []
         for row in self.rows:
             better = "lower is better" if row in self.lower_is_better else "higher is better"
             out.append(f"{row} ({better})")
             ratios = self.ratios(row)
             for proxy, value in self.medians(row).items():
-                ratio = f"   ours / {proxy} = {ratios[proxy]:.2f}" if proxy in ratios else ""
-                out.append(f"    {proxy:<20} {value:>12,.2f}{ratio}")
-        out.extend(self._judged())
+                found = [f"{ours} / {proxy} = {known[proxy]:.2f}" for ours, known in ratios.items() if proxy in known]
+                out.append(f"    {proxy:<22} {value:>12,.2f}   {'   '.join(found)}".rstrip())
+        out.extend(judged({row: self.ratios(row) for row in self.rows}))
         out.extend(f"note: {note}" for note in self.notes)
         out.extend(f"FAILED: {failure}" for failure in self.failures)
         out.extend(f"{name}: {value}" for name, value in facts().items())
         return "\n".join(out)
 
-    def _judged(self) -> list[str]:
-        out = []
-        for row, proxy, at_least, at_most in self._targets:
-            wanted = f"at least {at_least:g}" if at_least else f"at most {at_most:g}"
-            ratio = self.ratios(row).get(proxy)
-            said = "not measured" if ratio is None else f"{ratio:.2f}"
-            verdict = "met" if ratio is not None and at_least <= ratio <= at_most else "MISSED"
-            out.append(f"target {verdict}: {row}: ours / {proxy} {wanted}: {said}")
-        return out
-
-    def save(self) -> Path:
+    def save(self, *, rounds: int, seconds: int) -> Path:
         """Write the numbers; returns the file."""
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / time.strftime("%Y%m%d-%H%M%S.json")
-        rows = {row: {"runs": runs, "ratios": self.ratios(row)} for row, runs in self.rows.items()}
+        rows = {
+            row: {"medians": self.medians(row), "ratios": self.ratios(row), "runs": runs}
+            for row, runs in self.rows.items()
+        }
         saved = {
             "facts": facts(),
+            "rounds": rounds,
+            "seconds": seconds,
             "rows": rows,
-            "targets": self._judged(),
+            "targets": judged({row: self.ratios(row) for row in self.rows}),
             "notes": self.notes,
             "failed": self.failures,
         }
         path.write_text(json.dumps(saved, indent=1))
         return path
+
+
+def ratio(ours: list[float], theirs: list[float]) -> float | None:
+    """
+    Ours divided by theirs: the median of the ratios of the same round, which noise hits together.
+
+    :return: None when there is no round in which theirs is more than nothing.
+    """
+    found = [mine / other for mine, other in zip(ours, theirs, strict=False) if other]
+    return statistics.median(found) if found else None

@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 
-from benchmarks.peers import Bench, free_port
+from benchmarks import tcp_peers
+from benchmarks.processes import Bench, free_port
 
 GIB = 1024 * 1024 * 1024
 #: what the process may grow by while 1 GiB goes each way: two buffers, the sockets and Python's own noise
@@ -56,7 +57,7 @@ def exchange(size: int, slow_client: bool, slow_backend: bool) -> int:
     with Bench() as bench:
         port = free_port()
         listener = socket.create_server(("127.0.0.1", port))
-        proxy = bench.ours(port)
+        proxy = tcp_peers.ours(bench, port)
         listener.accept()[0].close()  # the check that the proxy listens
         client = socket.create_connection(("127.0.0.1", proxy.port))
         backend, _ = listener.accept()

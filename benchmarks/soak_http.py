@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from benchmarks import http_peers
-from benchmarks.peers import Bench, Running, free_port
+from benchmarks.processes import Bench, Running, free_port
 
 BLOCK = 1024 * 1024
 #: bytes by which the proxy may grow during one transfer

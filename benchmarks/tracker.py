@@ -11,27 +11,36 @@ import sys
 import time
 from urllib.request import urlopen
 
-from benchmarks.peers import PEER_CORE, PROXY_CORE, Bench, Running, absent, free_port
+from benchmarks import rows
+from benchmarks.plan import Plan
+from benchmarks.processes import PEER_CORE, PROXY_CORE, Bench, Running, absent, free_port
 from benchmarks.report import Report
 
 ENTRIES = 200_000
 RATE = 2000
-_LOAD = "seconds to load 200 000 connections"
+ROWS = ("tracker-load", "tracker-events")
 
 
-def run(report: Report, *, rounds: int, seconds: int) -> None:
+def run(report: Report, plan: Plan) -> None:
     """Measure each part in a network namespace of its own, and add what it printed."""
+    parts = [
+        part
+        for part in (("load", plan.rounds), ("events", 30 if plan.seconds > 2 else 5))
+        if plan.has_row(f"tracker-{part[0]}")
+    ]
+    if not parts:
+        return
     missing = [program for program in ("conntrack", "unshare", "ip", "taskset") if shutil.which(program) is None]
     if missing or os.geteuid():
         absent(f"root and {', '.join(missing) or 'a network namespace'} for the tracker")
         return
-    for part, number in (("load", rounds), ("events", 30 if seconds > 2 else 5)):
+    for part, number in parts:
         command = ["unshare", "--net", sys.executable, "-m", "benchmarks.tracker", part, str(number)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         for line in done.stdout.splitlines():
             what, name, value, lower = json.loads(line)
             if name:
-                report.add(f"tracker: {what}", name, value, lower_is_better=lower)
+                report.add(what, name, value, lower_is_better=lower)
             else:
                 report.note(what)
         if done.returncode:
@@ -56,20 +65,20 @@ def load(bench: Bench, rounds: int) -> None:
     listing = ["taskset", "-c", PROXY_CORE, "conntrack", "-L", "-o", "extended"]
     for _ in range(rounds):
         ours = _figures("tracker")
-        _say(_LOAD, "netappliance", ours["load"])
+        _say(rows.TRACKER_LOAD, "netappliance", ours["load"])
         with (bench.folder / "list").open("wb") as file:
             began = time.perf_counter()
             subprocess.run(listing, stdout=file, stderr=subprocess.DEVNULL, check=True)
-            _say(_LOAD, "conntrack -L", time.perf_counter() - began)
-        _say("MiB added by them", "netappliance", ours["rss"])
-        _say("ms of a scrape with them", "netappliance", ours["scrape"])
-        _say("ms of the longest reactor turn while loading", "netappliance", ours["turn"])
+            _say(rows.TRACKER_LOAD, "conntrack -L", time.perf_counter() - began)
+        _say(rows.TRACKER_MEMORY, "netappliance", ours["rss"])
+        _say(rows.TRACKER_SCRAPE, "netappliance", ours["scrape"])
+        _say(rows.TRACKER_TURN, "netappliance", ours["turn"])
     if importlib.util.find_spec("pyroute2") is None:
         absent("pyroute2 (pip install netappliance[bench])")
         return
     theirs = _figures("pyroute2")
     for _ in range(rounds):  # once is enough: it takes ten times as long
-        _say(_LOAD, "pyroute2", theirs["load"])
+        _say(rows.TRACKER_LOAD, "pyroute2", theirs["load"])
 
 
 def events(bench: Bench, seconds: int) -> None:
@@ -95,8 +104,7 @@ tcp_info = no\nlongterm = no\n""",
     made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["count"]
     time.sleep(1.5)
     for each, used in zip(running, before, strict=True):
-        what = f"CPU us for each of {RATE} new connections a second"
-        _say(what, each.name, (each.cpu_seconds() - used) / made * 1e6)
+        _say(rows.TRACKER_EVENTS, each.name, (each.cpu_seconds() - used) / made * 1e6)
     counted, lost = _opened(admin) - opened, _metric(admin, "events_lost_total")
     _say(f"tracker: {made} connections in {seconds} s; {counted:.0f} counted, {lost:.0f} events lost")
 

