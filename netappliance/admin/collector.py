@@ -6,7 +6,7 @@ Nothing is kept here that could go down: every counter's owner lives as long as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -15,12 +15,18 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
-from netappliance.logs.access_log import AccessLog
 from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 if TYPE_CHECKING:
+    from netappliance.clusters.cluster import Cluster
     from netappliance.dataplane.listener import StreamListener
-    from netappliance.process.appliance import Appliance
+    from netappliance.dataplane.plane import DataPlane
+    from netappliance.logs.access_log import AccessLog
+    from netappliance.process.status import Status
+    from netappliance.sessions.admission import Admission
+    from netappliance.sessions.table import SessionTable
+
+    Listeners = Mapping[tuple[str, str], Sequence[StreamListener]]
 
 PREFIX = "netappliance_"
 
@@ -50,8 +56,8 @@ def add_histogram(family: HistogramMetricFamily, labels: Sequence[str], observed
 class SessionCollector(Collector):
     """Sessions of all kinds: live ones and what ended ones left behind."""
 
-    def __init__(self, appliance: Appliance) -> None:
-        self._table = appliance.sessions
+    def __init__(self, table: SessionTable) -> None:
+        self._table = table
 
     def collect(self) -> Iterator[Metric]:
         """Yield the session families of metrics-contract.md."""
@@ -104,10 +110,15 @@ class SessionCollector(Collector):
 
 
 class AcceptCollector(Collector):
-    """Accept queues and the process-wide limit on connections."""
+    """
+    Accept queues and the process-wide limit on connections.
 
-    def __init__(self, appliance: Appliance) -> None:
-        self._appliance = appliance
+    :param listeners: by (kind, section name); read at scrape time.
+    """
+
+    def __init__(self, listeners: Listeners, admission: Admission) -> None:
+        self._listeners = listeners
+        self._limit = admission
 
     def collect(self) -> Iterator[Metric]:
         """Yield the accept families; listeners of the same name under different kinds are added up."""
@@ -126,13 +137,13 @@ class AcceptCollector(Collector):
 
     def _by_name(self) -> dict[str, list[StreamListener]]:
         result: dict[str, list[StreamListener]] = {}
-        for (_, name), listeners in self._appliance.listeners.items():
+        for (_, name), listeners in self._listeners.items():
             if listeners:
                 result.setdefault(name, []).extend(listeners)
         return result
 
     def _admission(self) -> Iterator[Metric]:
-        admission = self._appliance.admission
+        admission = self._limit
         active = gauge("connections_active", "Client connections that count against max_connections.")
         active.add_metric([], admission.active)
         limit = gauge(
@@ -157,8 +168,8 @@ def _sum(histograms: Sequence[Histogram]) -> Histogram:
 class ClusterCollector(Collector):
     """Backends by cluster and id."""
 
-    def __init__(self, appliance: Appliance) -> None:
-        self._clusters = appliance.clusters
+    def __init__(self, clusters: Mapping[str, Cluster]) -> None:
+        self._clusters = clusters
 
     def collect(self) -> Iterator[Metric]:
         """Yield the backend families."""
@@ -190,40 +201,40 @@ class ClusterCollector(Collector):
 class ProcessFacts(Collector):
     """The version, reloads, and lines that logs lost."""
 
-    def __init__(self, appliance: Appliance) -> None:
-        self._appliance = appliance
+    def __init__(self, status: Status) -> None:
+        self._status = status
 
     def collect(self) -> Iterator[Metric]:
         """Yield build_info and the process-wide counters."""
-        appliance = self._appliance
+        status = self._status
         build = gauge("build_info", "Always 1; the version is in the label.", ["version"])
         build.add_metric([__version__], 1)
         ready = gauge("ready", "1 when new sessions are welcome, 0 while starting or draining.")
-        ready.add_metric([], int(appliance.ready and not appliance.draining))
+        ready.add_metric([], int(not status.obstacle()))
         reloads = counter("config_reloads", "Attempts to put a new configuration in force.", ["result"])
-        for result, count in appliance.reloads.items():
+        for result, count in status.reloads.items():
             reloads.add_metric([result], count)
         lost = counter("log_dropped", "Diagnostic lines that their file did not take.")
-        lost.add_metric([], appliance.log_observer.dropped if appliance.log_observer is not None else 0)
+        lost.add_metric([], status.log_observer.dropped if status.log_observer is not None else 0)
         yield from (build, ready, reloads, lost)
 
 
 class AccessLogCollector(Collector):
     """Lines of the access log; no samples when there is none."""
 
-    def __init__(self, appliance: Appliance) -> None:
-        self._table = appliance.sessions
+    def __init__(self, log: AccessLog | None) -> None:
+        self._access_log = log
 
     def collect(self) -> Iterator[Metric]:
         """Yield lines made, lines lost and failed writes."""
         lines = counter("access_log_lines", "Access log lines made.")
         dropped = counter("access_log_dropped", "Access log lines lost because the file took nothing for too long.")
         errors = counter("access_log_errors", "Writes and reopens of the access log that failed.")
-        for log in self._table.observers:
-            if isinstance(log, AccessLog):
-                lines.add_metric([], log.lines_total)
-                dropped.add_metric([], log.dropped_total)
-                errors.add_metric([], log.errors_total)
+        log = self._access_log
+        if log is not None:
+            lines.add_metric([], log.lines_total)
+            dropped.add_metric([], log.dropped_total)
+            errors.add_metric([], log.errors_total)
         yield from (lines, dropped, errors)
 
 
@@ -318,22 +329,30 @@ def _zeros(source: Metric) -> dict[tuple[str, str], float]:
     return zeros
 
 
-def own_collectors(appliance: Appliance) -> list[Collector]:
+def own_collectors(
+    plane: DataPlane,
+    listeners: Listeners,
+    clusters: Mapping[str, Cluster],
+    status: Status,
+    access_log: AccessLog | None,
+) -> list[Collector]:
     """Return the collectors of what every appliance has."""
     return [
-        SessionCollector(appliance),
-        AcceptCollector(appliance),
-        ClusterCollector(appliance),
-        ProcessFacts(appliance),
-        AccessLogCollector(appliance),
+        SessionCollector(plane.sessions),
+        AcceptCollector(listeners, plane.admission),
+        ClusterCollector(clusters),
+        ProcessFacts(status),
+        AccessLogCollector(access_log),
     ]
 
 
-def make_registry(appliance: Appliance, *, quilkin_aliases: bool = False) -> CollectorRegistry:
+def make_registry(
+    own: Iterable[Collector], added: Iterable[Collector], *, quilkin_aliases: bool = False
+) -> CollectorRegistry:
     """
-    Return the registry of the admin page: ours, the process's, and what services put into ``appliance.collectors``.
+    Return the registry of the admin page: ours, the process's, and those that services add, until the end.
     """
-    everything = _Chain(own_collectors(appliance), appliance.collectors)
+    everything = _Chain(own, added)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(CombinedCollector(everything, quilkin_aliases=quilkin_aliases))
     ProcessCollector(registry=registry)

@@ -40,9 +40,18 @@ class AdminKind:
 
     def make_service(self, section: AdminSection, appliance: Appliance) -> IService:
         """Build the pages."""
+        from netappliance.admin.collector import make_registry, own_collectors
         from netappliance.admin.service import AdminService
+        from netappliance.logs.access_log import AccessLog
+        from netappliance.process.status import Status
 
-        return AdminService(section, appliance)
+        status = appliance.shared(Status, Status)
+        own = own_collectors(
+            appliance.plane, appliance.listeners, appliance.clusters, status, appliance.find(AccessLog)
+        )
+        registry = make_registry(own, appliance.collectors, quilkin_aliases=section.aliases == "quilkin")
+        configuration, pages = appliance.configuration, appliance.pages
+        return AdminService(section, registry, status.obstacle, configuration, pages, appliance.reactor)
 
 
 @implementer(IServiceKind)
@@ -62,5 +71,6 @@ class ManholeKind:
         """Build the prompt over a small, explicit namespace."""
         from netappliance.admin.manhole import ManholeService
 
-        namespace = {"appliance": appliance, "sessions": appliance.sessions, "clusters": appliance.clusters}
-        return ManholeService(section, namespace, appliance.reactor)
+        prompt = appliance.prompt
+        prompt |= {"appliance": appliance, "sessions": appliance.sessions, "clusters": appliance.clusters}
+        return ManholeService(section, prompt, appliance.reactor)

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
-from netappliance.admin.collector import make_registry
 from netappliance.admin.redaction import redact
 from netappliance.admin.section import AdminSection
-from netappliance.admin.site import AdminSite, config_page, live_page, metrics_page, ready_page
+from netappliance.admin.site import AdminSite, Page, config_page, live_page, metrics_page, ready_page
 from netappliance.admin.token import TokenGuard, load_token
 from netappliance.endpoints.listening import ListeningService
 
 if TYPE_CHECKING:
-    from netappliance.process.appliance import Appliance
+    from netappliance.config.configuration import Configuration
 
 
 class AdminService(MultiService):
     """
     Serves the pages.
 
-    :ivar site: other parts add their pages to it. :ivar registry: what /metrics shows.
+    :param obstacle: says why new sessions are not welcome, empty when they are.
+    :param pages: by path, those of other parts, which may come until the start; see
+        :class:`netappliance.process.appliance.Appliance`.
+    :ivar registry: what /metrics shows.
     :ivar guard: every page that changes state asks it; set when the service starts.
     """
 
-    def __init__(self, section: AdminSection, appliance: Appliance) -> None:
+    def __init__(
+        self,
+        section: AdminSection,
+        registry: CollectorRegistry,
+        obstacle: Callable[[], str],
+        configuration: Configuration,
+        pages: Mapping[str, Callable[[Callable[[Request], bool]], Page]],
+        reactor: Any,
+    ) -> None:
         super().__init__()
         self.setName("admin")
         self.section = section
-        self._appliance = appliance
-        self.registry = make_registry(appliance, quilkin_aliases=section.aliases == "quilkin")
+        self.registry = registry
+        self._pages = pages
         self.guard = TokenGuard(None)
         self.site = AdminSite(
-            reactor=appliance.reactor,
+            reactor=reactor,
             max_connections=section.max_connections,
             request_timeout_s=section.request_timeout_s,
             idle_timeout_s=section.idle_timeout_s,
@@ -43,11 +55,9 @@ class AdminService(MultiService):
         )
         self.site.add_page("/metrics", metrics_page(self.registry))
         self.site.add_page("/live", live_page())
-        self.site.add_page("/ready", ready_page(lambda: readiness(appliance)))
-        self.site.add_page("/config", config_page(lambda: redact(appliance.configuration.text())))
-        self.listeners = [
-            ListeningService("admin", endpoint.text, self.site, appliance.reactor) for endpoint in section.listen
-        ]
+        self.site.add_page("/ready", ready_page(obstacle))
+        self.site.add_page("/config", config_page(lambda: redact(configuration.text())))
+        self.listeners = [ListeningService("admin", endpoint.text, self.site, reactor) for endpoint in section.listen]
         for listener in self.listeners:
             listener.setServiceParent(self)
 
@@ -63,7 +73,7 @@ class AdminService(MultiService):
         """
         if self.section.token_file:
             self.guard = TokenGuard(load_token(self.section.token_file))
-        for path, make in self._appliance.pages.items():
+        for path, make in self._pages.items():
             self.site.add_page(path, make(self.may_change))
         super().privilegedStartService()
 
@@ -72,10 +82,3 @@ class AdminService(MultiService):
         stopped: Deferred[Any] = super().stopService()
         self.site.close_connections()
         return stopped
-
-
-def readiness(appliance: Appliance) -> str:
-    """Return an empty text when new sessions are welcome, else ``starting`` or ``draining``."""
-    if appliance.draining:
-        return "draining"
-    return "" if appliance.ready else "starting"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.backoff import Backoff
-
-if TYPE_CHECKING:
-    from netappliance.clusters.section import BackendSection
 
 #: seconds after which an old latency counts for 1/e in the moving average
 LATENCY_DECAY_S = 10.0

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from twisted.logger import Logger
 
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.balancing import make_balancer
-from netappliance.clusters.section import BackendSection, ClusterSection
+from netappliance.clusters.section import ClusterSection
 from netappliance.sessions.histogram import Histogram
 from netappliance.sessions.session import Address
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from netappliance.config import values
+from netappliance.errors import ConfigProblem
 
 #: statuses that the appliance answers with by itself or by a filter, and their phrases (RFC 9110 section 15)
 REASONS: dict[int, str] = {
@@ -176,6 +177,14 @@ def load_templates(files: Iterable[AnswerFile]) -> Templates:
     if wrong:
         raise ValueError("; ".join(wrong))
     return loaded
+
+
+def check_answers(title: str, files: Iterable[AnswerFile]) -> Iterator[ConfigProblem]:
+    """Yield a problem when template files of a section cannot be used."""
+    try:
+        load_templates(files)
+    except ValueError as error:
+        yield ConfigProblem(title, "answers", "a file that cannot be used", None, str(error))
 
 
 def _read(path: str) -> str:

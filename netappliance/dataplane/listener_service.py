@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from socket import SocketType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 
-from netappliance.dataplane.listener import StreamListener
+from netappliance.dataplane.listener import ListenOptions, StreamListener
+from netappliance.dataplane.plane import DataPlane
 from netappliance.sessions.session import Address, Kind
-
-if TYPE_CHECKING:
-    from netappliance.process.appliance import Appliance
 
 
 class Listening(Protocol):
@@ -26,9 +24,14 @@ class Listening(Protocol):
 
 
 class ListenerService(Service):
-    """Binds and starts its ``listeners``; how it stops is its own."""
+    """
+    Binds and starts its ``listeners``; how they stop is its own.
+
+    :ivar draining: the stop has begun: what lives is served to its end, nothing new begins.
+    """
 
     listeners: Sequence[Listening]
+    draining = False
 
     def privilegedStartService(self) -> None:
         """Bind, while the process may still bind to low ports."""
@@ -42,29 +45,33 @@ class ListenerService(Service):
         for listener in self.listeners:
             listener.start()
 
+    def stopService(self) -> None:
+        """Begin to drain."""
+        super().stopService()
+        self.draining = True
+
 
 class StreamService(ListenerService):
     """
     Listens on the addresses of one section.
 
-    :param kind: of the section and of its sessions. :param section: has ``name``, ``listen``, ``backlog`` and
-        ``reuse_port``. :param cluster: where its sessions go, or empty when each one decides.
+    :param kind: of the section and of its sessions. :param section: has ``name`` and ``listen``.
+    :param cluster: where its sessions go, or empty when each one decides.
     :ivar totals: what ended sessions of the section leave behind.
     """
 
-    def __init__(self, kind: Kind, section: Any, appliance: Appliance, cluster: str = "") -> None:
+    def __init__(self, kind: Kind, section: Any, plane: DataPlane, options: ListenOptions, cluster: str = "") -> None:
         self.name = section.name
-        self.appliance = appliance
-        self.poller = appliance.poller
-        self.timers = appliance.timers
-        self.table = appliance.sessions
-        self.admission = appliance.admission
+        self.poller = plane.poller
+        self.timers = plane.timers
+        self.table = plane.sessions
+        self.admission = plane.admission
         self.totals = self.table.declare(kind, section.name, cluster)
         self.listeners: list[StreamListener] = [
             StreamListener(
                 f"[{kind} {section.name}]",
                 endpoint,
-                appliance.listen_options(section.backlog, reuse_port=section.reuse_port),
+                options,
                 poller=self.poller,
                 timers=self.timers,
                 admission=self.admission,
@@ -73,7 +80,6 @@ class StreamService(ListenerService):
             )
             for index, endpoint in enumerate(section.listen)
         ]
-        appliance.register_listeners(kind, section.name, self.listeners)
 
     def _starter(self, index: int) -> Callable[[SocketType, Address], None]:
         def start(sock: SocketType, client: Address) -> None:

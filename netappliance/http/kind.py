@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.application.service import IService
 from zope.interface import implementer
 
-from netappliance.clusters.section import check_answers
+from netappliance.config.answer_files import check_answers
 from netappliance.errors import ConfigProblem
 from netappliance.http.forwarding.identity import written_names
 from netappliance.http.section import HttpSection
@@ -16,6 +16,8 @@ from netappliance.interfaces import IServiceKind
 
 if TYPE_CHECKING:
     from netappliance.config.configuration import Configuration
+    from netappliance.http.backends.pools import BackendPools
+    from netappliance.http.routes import Routes
     from netappliance.process.appliance import Appliance
 
 
@@ -47,12 +49,41 @@ class HttpKind:
     def make_service(self, section: HttpSection, appliance: Appliance) -> IService:
         """Build the proxy."""
         from netappliance.http.collector import HttpCollector
-        from netappliance.http.routes import routes_of
-        from netappliance.http.service import HttpService
+        from netappliance.http.service import HttpService, Target
+        from netappliance.logs.access_log import AccessLog
 
-        routes = [
-            route for route in routes_of(appliance) if section.name in (route.section.listeners or (section.name,))
-        ]
-        service = HttpService(section, appliance, routes)
+        routes = shared_routes(appliance).of(section.name)
+        pools = shared_pools(appliance)
+        clusters = [appliance.clusters[name] for name in dict.fromkeys(route.cluster for route in routes) if name]
+        targets = {cluster.name: Target(cluster, pools.pool(cluster)) for cluster in clusters}
+        options = appliance.listen_options(section)
+        service = HttpService(section, appliance.plane, options, routes, targets, appliance.find(AccessLog))
+        appliance.listeners[self.kind, section.name] = service.listeners
         appliance.collectors.append(HttpCollector(service))
         return service
+
+
+def shared_routes(appliance: Appliance) -> Routes:
+    """Return the routes with their filters, which listeners share; the first call builds them."""
+    from netappliance.http.filter_collector import FilterCollector
+    from netappliance.http.routes import Routes
+
+    def make() -> Routes:
+        routes = Routes(appliance.configuration, appliance.rng, appliance.clock())
+        appliance.collectors.append(FilterCollector(routes))
+        return routes
+
+    return appliance.shared(Routes, make)
+
+
+def shared_pools(appliance: Appliance) -> BackendPools:
+    """Return the connections to backends, which listeners share; the first call makes them."""
+    from netappliance.http.backends.pools import BackendPools
+    from netappliance.http.collector import PoolCollector
+
+    def make() -> BackendPools:
+        pools = BackendPools(appliance.plane)
+        appliance.collectors.append(PoolCollector(pools))
+        return pools
+
+    return appliance.shared(BackendPools, make)

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
-from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netappliance.http.filter_collector import FilterCollector
+from netappliance.config.configuration import Configuration
 from netappliance.http.filters import Resources, build_filters
 from netappliance.http.filters.chain import RequestChain
 from netappliance.http.routing.route import Route
 
-if TYPE_CHECKING:
-    from netappliance.process.appliance import Appliance
-
 _log = Logger()
 
 
-def routes_of(appliance: Appliance) -> list[Route]:
-    """Return every route, in the order of the file; the first call builds them."""
-    if appliance.routes is None:
-        resources = Resources(appliance.rng, appliance.clock())
-        appliance.routes = []
-        for section in appliance.configuration.sections("route"):
+class Routes(list[Route]):
+    """
+    Every route, in the order of the file.
+
+    :param now: monotonic seconds.
+    """
+
+    def __init__(self, configuration: Configuration, rng: random.Random, now: float) -> None:
+        super().__init__()
+        resources = Resources(rng, now)
+        for section in configuration.sections("route"):
             route = Route(section)
             if section.filters:
-                filters = build_filters(section.filters, appliance.configuration, resources)
+                filters = build_filters(section.filters, configuration, resources)
                 route.chain = RequestChain(filters, partial(_failed, section.name))
-            appliance.routes.append(route)
-        appliance.collectors.append(FilterCollector(appliance.routes))
-    return appliance.routes
+            self.append(route)
+
+    def of(self, listener: str) -> list[Route]:
+        """Return the routes of one listener: those that name it, and those that name none."""
+        return [route for route in self if listener in (route.section.listeners or (listener,))]
 
 
 def _failed(route: str, name: str, error: BaseException) -> None:

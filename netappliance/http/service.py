@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from socket import SocketType
 from typing import TYPE_CHECKING
 
 from netappliance.config.answer_files import load_templates
+from netappliance.dataplane.listener import ListenOptions
 from netappliance.dataplane.listener_service import StreamService
+from netappliance.dataplane.plane import DataPlane
 from netappliance.http.access_log import request_line
 from netappliance.http.answers import Answers
 from netappliance.http.backends.balance_key import BalanceKey
 from netappliance.http.backends.pool import BackendPool
 from netappliance.http.backends.sticky import Sticky
-from netappliance.http.collector import PoolCollector
 from netappliance.http.forwarding.client import ClientConnection
 from netappliance.http.forwarding.identity import IdentityRules
 from netappliance.http.framing.request import RequestFraming
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from netappliance.clusters.cluster import Cluster
     from netappliance.http.forwarding.forwarding import Forwarding
     from netappliance.http.section import HttpSection
-    from netappliance.process.appliance import Appliance
+    from netappliance.logs.access_log import AccessLog
 
 
 class Target:
@@ -66,14 +67,23 @@ class HttpService(StreamService):
     Listens, and gives every accepted connection a session.
 
     :param routes: those that name this listener, in the order of the file.
-    :cvar secure: clients speak TLS. :ivar targets: cluster name -> what requests to it need.
+    :param targets: cluster name -> what requests to it need. :param access_log: where requests are logged, if anywhere.
+    :cvar secure: clients speak TLS.
     :ivar local: statistics of requests without a cluster.
     """
 
     secure = False
 
-    def __init__(self, section: HttpSection, appliance: Appliance, routes: Sequence[Route]) -> None:
-        super().__init__("http", section, appliance)
+    def __init__(
+        self,
+        section: HttpSection,
+        plane: DataPlane,
+        options: ListenOptions,
+        routes: Sequence[Route],
+        targets: Mapping[str, Target],
+        access_log: AccessLog | None,
+    ) -> None:
+        super().__init__("http", section, plane, options)
         self.section = section
         self.router = Router(routes)
         self.routes = list(routes)
@@ -92,8 +102,7 @@ class HttpService(StreamService):
         self.max_requests = section.max_requests
         #: the longest time that a connection's timer may be late for a deadline set meanwhile
         self.shortest_timeout_s = min(section.request_timeout_s, section.client_timeout_s, section.backend_timeout_s)
-        clusters = dict.fromkeys(route.cluster for route in routes if route.cluster)
-        self.targets = {name: Target(appliance.clusters[name], pool_of(appliance, name)) for name in clusters}
+        self.targets = targets
         self.local = RequestStatistics()
         self.refusals = Refusals()
         self.answers = Answers(
@@ -105,7 +114,7 @@ class HttpService(StreamService):
             self.table.declare("http", section.name, name)
         self._id_prefix = secrets.token_hex(8).encode()
         self._request_ids = 0
-        self._log_line = request_line(appliance.access_log)
+        self._log_line = request_line(access_log)
 
     def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
         """Begin."""
@@ -139,13 +148,3 @@ class HttpService(StreamService):
                 session.drain()
         for target in self.targets.values():
             target.pool.close()
-
-
-def pool_of(appliance: Appliance, cluster: str) -> BackendPool:
-    """Return the pool of a cluster, which all listeners share."""
-    pool = appliance.pools.get(cluster)
-    if pool is None:
-        if not appliance.pools:
-            appliance.collectors.append(PoolCollector(appliance.pools))
-        pool = appliance.pools[cluster] = BackendPool(appliance.clusters[cluster], appliance.poller, appliance.timers)
-    return pool

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from json import dumps
 from json.encoder import encode_basestring_ascii as quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zope.interface import implementer
 
@@ -17,34 +17,8 @@ from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
 from netappliance.sessions.session import Session, format_address
 
-if TYPE_CHECKING:
-    from netappliance.process.appliance import Appliance
-
 MAX_NOTES_CHARS = 4096
 """Notes of observers and filters beyond this are left out of the line."""
-
-
-def attach_access_log(appliance: Appliance) -> AccessLog | None:
-    """
-    Make the access log that [appliance] asks for, let it observe sessions and follow rotations.
-
-    :return: a service that the root starts before traffic and stops after the last session ended; None for ``none``.
-    """
-    section = appliance.configuration.appliance
-    if section.access_log == "none":
-        return None
-    log = AccessLog(
-        ReopenableFile(section.access_log),
-        section.access_log_format,
-        buffer_bytes=section.access_log_buffer,
-        clock=appliance.clock,
-        wall=time.time,
-        call_later=appliance.reactor.callLater,
-    )
-    appliance.sessions.observers.append(log)
-    appliance.access_log = log
-    appliance.reopeners.append(log.reopen)
-    return log
 
 
 Formatter = Callable[[Session, float], str]
@@ -163,3 +137,21 @@ class AccessLog(LineLog):
         if session.logged:
             # the end is now: the start on the wall clock follows from the monotonic duration, whatever the clock did
             self.put(self._format(session, self.wall() - session.duration))
+
+
+def make_access_log(section: Any, clock: Callable[[], float], call_later: CallLater) -> AccessLog | None:
+    """
+    Return the access log that ``section``, [appliance], asks for; None for ``none``.
+
+    It is a service, to be started before traffic and stopped after the last session ended.
+    """
+    if section.access_log == "none":
+        return None
+    return AccessLog(
+        ReopenableFile(section.access_log),
+        section.access_log_format,
+        buffer_bytes=section.access_log_buffer,
+        clock=clock,
+        wall=time.time,
+        call_later=call_later,
+    )

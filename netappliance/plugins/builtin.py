@@ -6,7 +6,7 @@ from netappliance.config.kinds import LazySection, LazyService
 
 admin = LazyService("admin", "netappliance.admin.kinds:AdminKind", named=False)
 appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False, always=True)
-cluster = LazySection("cluster", "netappliance.clusters.section:ClusterKind", named=True)
+cluster = LazySection("cluster", "netappliance.clusters.kind:ClusterKind", named=True)
 demo = LazyService("demo", "netappliance.demo.kind:DemoKind", named=False)
 filter_section = LazySection("filter", "netappliance.filters.kind:FilterKind", named=True)
 http = LazyService("http", "netappliance.http.kind:HttpKind", named=True)

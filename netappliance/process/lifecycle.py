@@ -19,8 +19,11 @@ from netappliance.clusters.resolver import ResolverService
 from netappliance.config.plugins import find
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
-from netappliance.logs.access_log import attach_access_log
+from netappliance.logs.access_log import make_access_log
 from netappliance.logs.diagnostics import install_log_observer
+from netappliance.process import descriptors
+from netappliance.process.descriptors import DescriptorPlan
+from netappliance.process.status import Status
 from netappliance.sessions.reasons import SHUTDOWN
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class ApplianceService(MultiService):
     def __init__(self, appliance: Appliance, kinds: Kinds, twistd: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.appliance = appliance
+        self.status = appliance.shared(Status, Status)
         self.stages: dict[str, list[IService]] = {stage: [] for stage in STAGES}
         self._twistd = twistd or {}
         self._foreground = bool(self._twistd.get("nodaemon"))
@@ -62,7 +66,7 @@ class ApplianceService(MultiService):
             observer = install_log_observer(parent, section.log_format, self._twistd, section.log_level)
         except StartError as error:
             self._refuse(error)
-        self.appliance.log_observer = observer
+        self.status.log_observer = observer
         if observer is not None:
             self.appliance.reopeners.append(observer.reopen)
         super().setServiceParent(parent)
@@ -81,8 +85,11 @@ class ApplianceService(MultiService):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
         for name in configuration.appliance.observers:
             appliance.sessions.observers.append(find(IConnectionObserver, name))
-        access_log = attach_access_log(appliance)
+        access_log = make_access_log(configuration.appliance, appliance.clock, appliance.reactor.callLater)
         if access_log is not None:
+            appliance.share(access_log)
+            appliance.sessions.observers.append(access_log)
+            appliance.reopeners.append(access_log.reopen)
             self._adopt(access_log, "admin")
         if appliance.clusters:
             self._adopt(ResolverService(appliance.clusters, appliance.reactor), "support")
@@ -117,7 +124,7 @@ class ApplianceService(MultiService):
     def startService(self) -> None:
         """Start the stages in order; ready when the last one is."""
         appliance = self.appliance
-        plan = appliance.fit_descriptors()
+        plan = self._fit_descriptors()
         if not plan.enough:
             _log.warn(
                 "RLIMIT_NOFILE is {available} and cannot be raised; the limits need {needed}: max_connections is "
@@ -135,9 +142,20 @@ class ApplianceService(MultiService):
         self.running = True
         for service in self._in_order():
             service.startService()
-        appliance.ready = True
+        self.status.ready = True
         appliance.reactor.callWhenRunning(self._install_signals)
         _log.info("ready: {count} services", count=len(self.services))
+
+    def _fit_descriptors(self) -> DescriptorPlan:
+        """Raise RLIMIT_NOFILE to what the limits need; where that fails, lower the limits to what there is."""
+        appliance, section = self.appliance, self.appliance.configuration.appliance
+        everyone = [listener for group in appliance.listeners.values() for listener in group]
+        needs = (section.max_connections, section.accept_queue_size, len(everyone), appliance.other_descriptors)
+        plan = descriptors.plan(descriptors.raise_limit(descriptors.plan(0, *needs).needed), *needs)
+        appliance.admission.set_limit(plan.max_connections)
+        for listener in everyone:
+            listener.queue.limit = plan.accept_queue_size
+        return plan
 
     def _in_order(self) -> list[IService]:
         return [service for stage in STAGES for service in self.stages[stage]]
@@ -150,8 +168,7 @@ class ApplianceService(MultiService):
         )
         self._sweeps.append(sweep)
 
-    # -- signals
-    # --------------------------------------------------------------------------------------------------------
+    # -- signals ------------------------------------------------------------------------------------------------------
 
     def _install_signals(self) -> None:
         # Twisted's own handlers make twistd end by the signal; an orderly stop is exit status 0
@@ -181,13 +198,12 @@ class ApplianceService(MultiService):
             _log.info("{name} again: stopping at once", name=name)
             self._finish_drain()
 
-    # -- stop
-    # -----------------------------------------------------------------------------------------------------------
+    # -- stop ---------------------------------------------------------------------------------------------------------
 
     async def _stop(self) -> None:
         appliance = self.appliance
-        appliance.ready = False
-        appliance.draining = True
+        self.status.ready = False
+        self.status.draining = True
         await self._stop_stage("traffic")
         await self._drain()
         appliance.sessions.close_all(SHUTDOWN)

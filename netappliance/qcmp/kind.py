@@ -34,6 +34,6 @@ class QcmpKind:
         """Build it."""
         from netappliance.qcmp.service import QcmpCollector, QcmpService
 
-        service = QcmpService(section, appliance)
+        service = QcmpService(section, appliance.poller)
         appliance.collectors.append(QcmpCollector(service))
         return service

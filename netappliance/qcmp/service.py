@@ -19,7 +19,7 @@ from netappliance.udp.datagram import Datagram
 from netappliance.udp.filters.rate_limit import RateLimit, RateLimitSection
 
 if TYPE_CHECKING:
-    from netappliance.process.appliance import Appliance
+    from netappliance.dataplane.poller import Poller
     from netappliance.qcmp.section import QcmpSection
 
 
@@ -32,13 +32,13 @@ class QcmpService(Service):
     #: datagrams in one turn
     BUDGET = 64
 
-    def __init__(self, section: QcmpSection, appliance: Appliance, wall_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, section: QcmpSection, poller: Poller, wall_ns: Callable[[], int] = time.time_ns) -> None:
         self.name = section.name
         self.section = section
         self.packets: dict[str, int] = dict.fromkeys(("valid", "invalid", "unsupported", "limited"), 0)
         self.bytes: dict[str, int] = dict.fromkeys(self.packets, 0)
         self.errors: dict[str, int] = {}
-        self._poller = appliance.poller
+        self._poller = poller
         self._wall_ns = wall_ns
         limit = RateLimitSection(
             name=section.name, kind="rate_limit", max_packets=section.max_packets, max_clients=section.max_clients

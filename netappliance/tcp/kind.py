@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.application.service import IService
 from zope.interface import implementer
 
-from netappliance.clusters.section import check_cluster
+from netappliance.clusters.kind import check_cluster
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import IServiceKind
 from netappliance.tcp.section import TcpSection
@@ -41,4 +41,7 @@ class TcpKind:
         """Build the proxy."""
         from netappliance.tcp.service import TcpService
 
-        return TcpService(section, appliance)
+        cluster, options = appliance.clusters[section.cluster], appliance.listen_options(section)
+        service = TcpService(section, cluster, appliance.plane, options)
+        appliance.listeners[self.kind, section.name] = service.listeners
+        return service

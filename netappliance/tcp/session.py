@@ -6,7 +6,6 @@ import errno
 import os
 from collections.abc import Sequence
 from socket import SocketType
-from typing import TYPE_CHECKING
 
 from netappliance.clusters.backend import Backend
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, WRITABLE
@@ -14,10 +13,8 @@ from netappliance.dataplane.relay import Leg
 from netappliance.dataplane.sockets import peer_address, pending_error, reset_on_close, start_connect
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address, Session
-from netappliance.tcp.proxy_protocol import ProxyHeader, ProxyProtocolError
-
-if TYPE_CHECKING:
-    from netappliance.tcp.service import TcpService
+from netappliance.tcp.proxy_protocol import ProxyHeader, ProxyProtocolError, parse_header
+from netappliance.tcp.terms import TcpTerms
 
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
 NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
@@ -49,17 +46,17 @@ class TcpSession(Session):
         "_deadline",
         "_header",
         "_hold",
-        "_service",
+        "_terms",
         "_tried",
         "timer_slot",
     )
 
-    def __init__(self, service: TcpService, sock: SocketType, client: Address, local: Address) -> None:
-        poller = service.poller
-        super().__init__("tcp", service.section.name, client, local, poller.now)
-        self.cluster = service.cluster.name
+    def __init__(self, terms: TcpTerms, sock: SocketType, client: Address, local: Address) -> None:
+        poller = terms.poller
+        super().__init__("tcp", terms.name, client, local, poller.now)
+        self.cluster = terms.cluster.name
         self.timer_slot = 0
-        self._service = service
+        self._terms = terms
         self._client_leg = Leg(sock, self, poller)
         self._backend_leg: Leg | None = None
         self._connecting: SocketType | None = None
@@ -73,18 +70,18 @@ class TcpSession(Session):
 
     def start(self) -> None:
         """Begin: wait for the PROXY header, or connect at once."""
-        service = self._service
+        terms = self._terms
         leg = self._client_leg
-        if service.table.open(self) is not None:
+        if terms.table.open(self) is not None:
             self.close(POLICY)
             return
         try:
-            if service.expects_header:
+            if terms.expects_header:
                 self.state = "header"
-                self._set_deadline(service.header_timeout_s)
-                service.poller.add(leg.sock.fileno(), self._read_header)
+                self._set_deadline(terms.header_timeout_s)
+                terms.poller.add(leg.sock.fileno(), self._read_header)
             else:
-                service.poller.add(leg.sock.fileno(), self._on_client_early)
+                terms.poller.add(leg.sock.fileno(), self._on_client_early)
                 self._connect(NO_BACKEND)
         except OSError as error:
             self.close(CloseReason(Side.PROXY, Phase.ACCEPT, cause_of(error)))
@@ -93,7 +90,7 @@ class TcpSession(Session):
 
     def _read_header(self, mask: int) -> None:
         leg = self._client_leg
-        service = self._service
+        terms = self._terms
         if mask & ENDING:
             leg.ending = True
         while True:
@@ -109,7 +106,7 @@ class TcpSession(Session):
                 return
             self._hold += data
             try:
-                parsed = service.parse_header(self._hold)
+                parsed = parse_header(self._hold)
             except ProxyProtocolError as error:
                 self.notes = {"proxy_protocol": str(error)}
                 self.close(HEADER_MALFORMED)
@@ -117,7 +114,7 @@ class TcpSession(Session):
             if parsed is not None:
                 break
         header, length = parsed
-        self.last_active = service.poller.now
+        self.last_active = terms.poller.now
         self._header = header
         if header.source is not None:
             self.client = header.source
@@ -125,7 +122,7 @@ class TcpSession(Session):
             self.local = header.destination
         leg.received += len(self._hold) - length
         self._hold = self._hold[length:]
-        service.poller.redirect(leg.sock.fileno(), self._on_client_early)
+        terms.poller.redirect(leg.sock.fileno(), self._on_client_early)
         # edges came and went while we read: what is still there must be looked for
         leg.readable = True
         self._connect(NO_BACKEND)
@@ -149,32 +146,32 @@ class TcpSession(Session):
 
         :param reason: what to close with when no further attempt is possible.
         """
-        service = self._service
-        now = service.poller.now
+        terms = self._terms
+        now = terms.poller.now
         self.state = "connecting"
-        while self._attempts < service.retries:
-            backend = service.cluster.choose(service.cluster.client_key(self.client), now, self._tried or ())
+        while self._attempts < terms.retries:
+            backend = terms.cluster.choose(terms.cluster.client_key(self.client), now, self._tried or ())
             if backend is None:
-                if reason is NO_BACKEND and service.cluster.full(now):
+                if reason is NO_BACKEND and terms.cluster.full(now):
                     reason = BACKENDS_FULL
                 break
             self._attempts += 1
             self.backend = backend
-            service.cluster.connect_started(backend)
+            terms.cluster.connect_started(backend)
             try:
                 sock = start_connect(backend.family, backend.sockaddr)
             except OSError as error:
                 reason = self._attempt_failed(error)
                 continue
             try:
-                service.poller.add(sock.fileno(), self._on_connecting)
+                terms.poller.add(sock.fileno(), self._on_connecting)
             except OSError as error:
                 sock.close()
                 reason = self._attempt_failed(error)
                 continue
             self._connecting = sock
             self._connect_started = now
-            self._set_deadline(service.connect_timeout_s)
+            self._set_deadline(terms.connect_timeout_s)
             return
         self.close(reason)
 
@@ -185,7 +182,7 @@ class TcpSession(Session):
         local = cause is Cause.RESOURCE
         if backend is not None:
             # a lack of descriptors here says nothing about the backend
-            self._service.cluster.connect_failed(backend, self._service.poller.now, blame=not local)
+            self._terms.cluster.connect_failed(backend, self._terms.poller.now, blame=not local)
             if self._tried is None:
                 self._tried = []
             self._tried.append(backend)
@@ -203,33 +200,33 @@ class TcpSession(Session):
     def _drop_attempt(self, error: OSError) -> None:
         sock, self._connecting = self._connecting, None
         if sock is not None:
-            self._service.poller.close(sock)
+            self._terms.poller.close(sock)
         self._connect(self._attempt_failed(error))
 
     def _connected(self, sock: SocketType, *, ending: bool) -> None:
-        service = self._service
-        now = service.poller.now
+        terms = self._terms
+        now = terms.poller.now
         backend = self.backend
         if backend is None:
             raise RuntimeError("connected without a backend")
-        service.cluster.connect_succeeded(backend, now - self._connect_started, now)
+        terms.cluster.connect_succeeded(backend, now - self._connect_started, now)
         self._connecting = None
         self._tried = None
         self.state = "open"
         self.backend_address = peer_address(backend.sockaddr)
         self.last_active = now
         # a later connect deadline on the wheel is left there: when it comes, idleness is looked at
-        if service.idle_timeout_s < service.connect_timeout_s:
-            self._set_deadline(service.idle_timeout_s)
+        if terms.idle_timeout_s < terms.connect_timeout_s:
+            self._set_deadline(terms.idle_timeout_s)
         client = self._client_leg
-        leg = self._backend_leg = Leg(sock, self, service.poller)
+        leg = self._backend_leg = Leg(sock, self, terms.poller)
         # its words and its FIN may have come with the connection, in one edge
         leg.ending = ending
         leg.peer = client
         client.peer = leg
-        service.poller.redirect(sock.fileno(), leg.on_ready)
-        service.poller.redirect(client.sock.fileno(), client.on_ready)
-        first = service.first_bytes(self, self._header) + self._hold
+        terms.poller.redirect(sock.fileno(), leg.on_ready)
+        terms.poller.redirect(client.sock.fileno(), client.on_ready)
+        first = terms.first_bytes(self.client, self.local, self._header) + self._hold
         self._hold = b""
         client.pending = None
         if first:
@@ -248,9 +245,9 @@ class TcpSession(Session):
         if side is Side.BACKEND and self.backend is not None:
             self.backend.failures_total += 1
             if sending:
-                self._service.totals.tx_errors += 1
+                self._terms.totals.tx_errors += 1
             else:
-                self._service.totals.rx_errors += 1
+                self._terms.totals.rx_errors += 1
         self.close(CloseReason(side, phase, cause_of(error)))
 
     def relay_done(self, first: Leg) -> None:
@@ -267,15 +264,15 @@ class TcpSession(Session):
     def _set_deadline(self, seconds: float) -> None:
         """Set the deadline of the present state; 0 = none."""
         if seconds:
-            self._deadline = self._service.poller.now + seconds
-            self._service.timers.schedule(self, self._deadline)
+            self._deadline = self._terms.poller.now + seconds
+            self._terms.timers.schedule(self, self._deadline)
         else:
             self._deadline = 0.0
 
     def on_timer(self, now: float) -> float:
         """A deadline may have come: the state's own, or idleness since the last traffic."""
         if self.state == "open":
-            idle = self._service.idle_timeout_s
+            idle = self._terms.idle_timeout_s
             if not idle:
                 return 0.0
             self.refresh()
@@ -319,11 +316,11 @@ class TcpSession(Session):
         """End both connections; the side that did not end it learns of an abort by RST."""
         if self.state == "closed":
             return
-        service = self._service
-        poller = service.poller
+        terms = self._terms
+        poller = terms.poller
         abort = self.state == "open" and (reason.cause in _ABORTS or self._undelivered())
         self.state = "closed"
-        service.timers.cancel(self)
+        terms.timers.cancel(self)
         for leg in (self._client_leg, self._backend_leg):
             if leg is not None:
                 leg.eof = True  # a leg that is in the middle of a callback reads no further
@@ -332,6 +329,6 @@ class TcpSession(Session):
                 reset_on_close(sock)
             poller.close(sock)
         if self.backend is not None:
-            service.cluster.released(self.backend)
-        service.table.closed(self, reason)
-        service.admission.release()
+            terms.cluster.released(self.backend)
+        terms.table.closed(self, reason)
+        terms.admission.release()

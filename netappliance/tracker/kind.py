@@ -48,8 +48,7 @@ class TrackerKind:
         if service.event_log is not None:
             appliance.reopeners.append(service.event_log.reopen)
         appliance.collectors += (TrackerCollector(service), SocketCollector(service))
-        appliance.connections = Directory(
-            service.sources, appliance.sessions, appliance.clock, service.namespaces.sources_of
-        )
-        appliance.pages |= connection_pages(appliance.connections, appliance.reactor, appliance.clock)
+        directory = Directory(service.sources, appliance.sessions, appliance.clock, service.namespaces.sources_of)
+        appliance.pages |= connection_pages(directory, appliance.reactor, appliance.clock)
+        appliance.prompt["connections"] = directory
         return service

@@ -24,13 +24,13 @@ class UdpCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
-        listener = self._service.section.name
+        listener = self._service.proxy.name
         drops = CounterMetricFamily(
             f"{_PREFIX}session_packets_dropped",
             "Datagrams dropped, by the side of the chain and the reason.",
             labels=["listener", "direction", "reason"],
         )
-        for (direction, reason), count in self._service.totals.drops.items():
+        for (direction, reason), count in self._service.proxy.totals.drops.items():
             drops.add_metric([listener, direction, reason], count)
         kernel = CounterMetricFamily(
             f"{_PREFIX}udp_kernel_drops",
@@ -50,7 +50,7 @@ class UdpCollector(Collector):
         durations = HistogramMetricFamily(
             f"{_PREFIX}filter_duration_secs", "Seconds that a filter took for a datagram, sampled.", labels=labels
         )
-        for (name, direction), counters in self._service.chain.counters.items():
+        for (name, direction), counters in self._service.proxy.chain.counters.items():
             key = [listener, name, direction]
             seen.add_metric(key, counters.seen)
             dropped.add_metric(key, counters.dropped)
@@ -66,7 +66,7 @@ class UdpCollector(Collector):
         ages = HistogramMetricFamily(
             f"{_PREFIX}filter_age_secs", "Age of datagrams by their sender's clock.", labels=["listener", "filter"]
         )
-        for name, made in self._service.filters:
+        for name, made in self._service.proxy.filters:
             own: dict[str, int] = getattr(made, "figures", dict)()
             for figure, count in own.items():
                 figures.add_metric([listener, name, figure], count)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from twisted.application.service import IService
 from zope.interface import implementer
 
-from netappliance.clusters.section import check_cluster
+from netappliance.clusters.kind import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import IServiceKind
@@ -32,7 +32,7 @@ class UdpKind:
     def check(self, section: UdpSection, configuration: Configuration) -> Iterator[ConfigProblem]:
         """The cluster must be there and reachable by UDP, and every filter must be one."""
         from netappliance.udp.filters import build_filters, filter_names
-        from netappliance.udp.service import make_resources
+        from netappliance.udp.resources import make_resources
 
         title = f"udp {section.name}"
         yield from check_cluster(title, "cluster", section.cluster, configuration)
@@ -54,8 +54,13 @@ class UdpKind:
     def make_service(self, section: UdpSection, appliance: Appliance) -> IService:
         """Build the proxy."""
         from netappliance.udp.collector import UdpCollector
+        from netappliance.udp.filters import build_filters
+        from netappliance.udp.resources import make_resources
         from netappliance.udp.service import UdpService
 
-        service = UdpService(section, appliance)
+        configuration = appliance.configuration
+        filters = build_filters(section.filters, configuration, make_resources(configuration, appliance.rng))
+        service = UdpService(section, appliance.clusters[section.cluster], appliance.plane, filters)
+        appliance.other_descriptors += section.max_sessions
         appliance.collectors.append(UdpCollector(service))
         return service

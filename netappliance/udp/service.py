@@ -3,262 +3,52 @@
 from __future__ import annotations
 
 import time
-from heapq import nsmallest
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from netappliance.clusters.backend import Backend
-from netappliance.dataplane.datagrams import connect_udp
 from netappliance.dataplane.listener_service import ListenerService
-from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
-from netappliance.sessions.session import Address
-from netappliance.udp.chain import FilterChain
-from netappliance.udp.datagram import Datagram, Drop, Resources
-from netappliance.udp.filters import build_filters
 from netappliance.udp.listener import UdpListener
-from netappliance.udp.session import EVICTED, UdpSession
+from netappliance.udp.proxy import UdpProxy
 
 if TYPE_CHECKING:
-    from netappliance.process.appliance import Appliance
+    from netappliance.clusters.cluster import Cluster
+    from netappliance.dataplane.plane import DataPlane
     from netappliance.udp.section import UdpSection
 
 _log = Logger()
 
-POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
-#: one more than the largest datagram, so that a larger one is noticed
-_buffer = bytearray(65536)
-
-
-def make_resources(configuration: Any, rng: Any, depth: int = 0) -> Resources:
-    """Return what filters are built with; branches of match may nest, but not without end."""
-
-    def build(name: str) -> Any:
-        if depth >= 8:
-            raise ValueError(f"filters that do not contain each other ({name})")
-        return build_filters([name], configuration, make_resources(configuration, rng, depth + 1))[0][1]
-
-    return Resources(rng=rng, wall=time.time, build=build, log=lambda text: _log.info("{text}", text=text))
-
 
 class UdpService(ListenerService):
     """
-    Listens, runs the chain, keeps the sessions.
+    Listens; the rest is the proxy's.
 
-    :ivar sessions: (listener, kernel address of the client, backend) -> session.
-    :ivar direct: nothing but the client decides where a datagram goes: no filter reads, and the cluster chooses one.
+    :param filters: (name, filter) in order.
     """
 
-    def __init__(self, section: UdpSection, appliance: Appliance) -> None:
+    def __init__(
+        self, section: UdpSection, cluster: Cluster, plane: DataPlane, filters: Sequence[tuple[str, Any]]
+    ) -> None:
         self.name = section.name
-        self.section = section
-        self.poller = appliance.poller
-        self.timers = appliance.timers
-        self.table = appliance.sessions
-        self.cluster = appliance.clusters[section.cluster]
-        self.buffer = _buffer
-        self.view = memoryview(_buffer)
-        self.max_datagram_size = section.max_datagram_size
-        self.max_requests = section.requests
-        self.max_responses = section.responses
-        self.max_lifetime_s = section.max_lifetime_s
-        self.idle_timeout_s = section.idle_timeout_s
-        self.unanswered_timeout_s = section.unanswered_timeout_s
-        self.totals = self.table.declare("udp", section.name, section.cluster)
-        resources = make_resources(appliance.configuration, appliance.rng)
-        filters = build_filters(section.filters, appliance.configuration, resources)
-        self.filters = filters
-        self.chain = FilterChain(filters, None, self._filter_failed, time.perf_counter)
-        self.sessions: dict[tuple[UdpListener, Any, Backend], UdpSession] = {}
-        self.direct = not self.chain.reads and not section.balance_all
-        self._per_client: dict[str, int] = {}
-        self._datagram = Datagram()
-        self._draining = False
-        self._coldest: list[tuple[UdpSession, float]] = []
-        self.listeners: list[UdpListener] = [UdpListener(self, endpoint) for endpoint in section.listen]
-        appliance.datagram_sessions += section.max_sessions
+        self.proxy = UdpProxy(section, cluster, plane, filters, self._filter_failed, time.perf_counter)
+        self.listeners: list[UdpListener] = [UdpListener(self.proxy, endpoint) for endpoint in section.listen]
 
     def stopService(self) -> None:
         """Open no new sessions; the sockets stay for the live ones until the last has ended."""
         super().stopService()
-        self._draining = True
-        self.table.when_empty(self._close_listeners)
+        self.proxy.draining = True
+        self.proxy.table.when_empty(self._close_listeners)
 
     def _close_listeners(self) -> None:
         for listener in self.listeners:
             listener.stop()
 
-    def drop(self, direction: str, reason: Drop) -> None:
-        """Count a dropped datagram."""
-        key = (direction, reason.value)
-        self.totals.drops[key] = self.totals.drops.get(key, 0) + 1
-
     def _filter_failed(self, name: str, error: BaseException) -> None:
         _log.failure(
             "[udp {listener}] filter {name} raised; the datagram is dropped, and it is counted from now on",
             failure=Failure(error),
-            listener=self.section.name,
+            listener=self.name,
             name=name,
         )
-
-    # -- client to backend --------------------------------------------------------------------------------------------
-
-    def received(self, listener: UdpListener, size: int) -> None:
-        """A datagram of ``size`` bytes is in the buffer, and not on the fast path."""
-        if size > self.max_datagram_size:
-            self.drop("read", Drop.TOO_LARGE)
-            return
-        if self.direct:
-            session = listener.affinity.get(listener.raw_client)
-            if session is None:
-                backend = self._choose(listener.client)
-                session = self._open(listener, backend) if backend is not None else None
-            if session is not None:
-                session.reply_ancillary = listener.reply_ancillary
-                session.forward(self.view[:size])
-            return
-        datagram = self._datagram
-        datagram.payload = bytes(self.view[:size])
-        datagram.source = datagram.client = listener.client
-        datagram.metadata = {}
-        datagram.destinations = None
-        datagram.now = self.poller.now
-        datagram.backends = self.cluster.usable(datagram.now)
-        datagram.by_token = self.cluster.by_token(datagram.now)
-        drop = self.chain.read(datagram)
-        if drop is not None:
-            self.drop("read", drop)
-            return
-        self._forward(listener, datagram)
-
-    def _forward(self, listener: UdpListener, datagram: Datagram) -> None:
-        destinations = datagram.destinations
-        if destinations is None:
-            if self.section.balance_all:
-                destinations = datagram.backends
-            else:
-                # a client that has a session stays with it: the cluster chooses once
-                known = listener.affinity.get(listener.raw_client)
-                chosen = known.backend if known is not None else self._choose(listener.client)
-                destinations = () if chosen is None else (chosen,)
-        elif not destinations:
-            self.drop("read", Drop.NO_BACKEND)
-        payload, metadata = datagram.payload, datagram.metadata
-        if len(payload) > self.max_datagram_size:
-            self.drop("read", Drop.TOO_LARGE)
-            return
-        for backend in destinations:
-            session = self.sessions.get((listener, listener.raw_client, backend)) or self._open(listener, backend)
-            if session is not None:
-                session.metadata = metadata
-                session.reply_ancillary = listener.reply_ancillary
-                session.forward(payload)
-
-    def _choose(self, client: Address) -> Backend | None:
-        backend = self.cluster.choose(self.cluster.client_key(client), self.poller.now)
-        if backend is None:
-            self.drop("read", Drop.NO_BACKEND)
-        return backend
-
-    # -- sessions -----------------------------------------------------------------------------------------------------
-
-    def _open(self, listener: UdpListener, backend: Backend) -> UdpSession | None:
-        """Open a session, or count why not."""
-        section = self.section
-        host = listener.client[0]
-        if self._draining:
-            return self._refuse(Drop.DRAINING)
-        if section.max_sessions_per_client and self._per_client.get(host, 0) >= section.max_sessions_per_client:
-            return self._refuse(Drop.CLIENT_LIMIT)
-        if len(self.sessions) >= section.max_sessions and not self._make_room():
-            return self._refuse(Drop.SESSION_LIMIT)
-        try:
-            sock = connect_udp(backend.family, backend.sockaddr)
-        except OSError:
-            self.totals.tx_errors += 1
-            return self._refuse(Drop.SOCKET_ERROR)
-        session = UdpSession(self, listener, backend, sock)
-        try:
-            self.poller.add(sock.fileno(), session.on_ready, level=True)
-        except OSError:
-            sock.close()
-            return self._refuse(Drop.SOCKET_ERROR)
-        self.cluster.connect_started(backend)
-        self.sessions[listener, session.raw_client, backend] = session
-        listener.affinity.setdefault(session.raw_client, session)
-        self._per_client[host] = self._per_client.get(host, 0) + 1
-        if self.table.open(session) is not None:
-            session.close(POLICY)
-            return None
-        first = min(self.idle_timeout_s, self.unanswered_timeout_s or self.idle_timeout_s)
-        first = min(first, self.max_lifetime_s or first)
-        self.timers.schedule(session, self.poller.now + first)
-        return session
-
-    def _refuse(self, why: Drop) -> UdpSession | None:
-        self.drop("read", why)
-        self.totals.reject(why.value)
-        return None
-
-    def _make_room(self) -> bool:
-        if self.section.when_full != "evict":
-            return False
-        while True:
-            while self._coldest:
-                session, seen = self._coldest.pop()
-                if session.state == "open" and session.last_active == seen:
-                    session.close(EVICTED)
-                    return True
-            # one scan serves many evictions; who was active since is passed over
-            coldest = nsmallest(64, self.sessions.values(), key=lambda session: session.last_active)
-            self._coldest = [(session, session.last_active) for session in reversed(coldest)]
-
-    def forget(self, session: UdpSession) -> None:
-        """A session ended."""
-        listener = session.listening
-        self.sessions.pop((listener, session.raw_client, session.backend), None)
-        if listener.affinity.get(session.raw_client) is session:
-            del listener.affinity[session.raw_client]
-        host = session.client[0]
-        left = self._per_client.get(host, 0) - 1
-        if left > 0:
-            self._per_client[host] = left
-        else:
-            self._per_client.pop(host, None)
-
-    # -- backend to client --------------------------------------------------------------------------------------------
-
-    def reply(self, session: UdpSession, size: int) -> None:
-        """A datagram of ``size`` bytes from the session's backend is in the buffer."""
-        if size > self.max_datagram_size:
-            self.drop("write", Drop.TOO_LARGE)
-            return
-        payload: bytes | memoryview = self.view[:size]
-        if self.chain.writes:
-            datagram = self._datagram
-            datagram.payload = bytes(payload)
-            datagram.source = session.backend_address or ("", 0)
-            datagram.client = session.client
-            datagram.metadata = session.metadata
-            datagram.now = self.poller.now
-            drop = self.chain.write(datagram)
-            if drop is not None:
-                self.drop("write", drop)
-                return
-            payload = datagram.payload
-        limit = self.section.amplification_limit
-        # what the backend sent so far includes this datagram
-        if limit and not session.verified and session.rx_bytes > limit * session.tx_bytes:
-            self.drop("write", Drop.AMPLIFICATION)
-            return
-        try:
-            if session.reply_ancillary:
-                session.listening.socket.sendmsg([payload], session.reply_ancillary, 0, session.raw_client)
-            else:
-                session.listening.socket.sendto(payload, session.raw_client)
-        except BlockingIOError:
-            self.drop("write", Drop.SEND_BUFFER_FULL)
-        except OSError:
-            self.totals.tx_errors += 1
-            self.drop("write", Drop.SOCKET_ERROR)

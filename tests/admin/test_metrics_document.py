@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.admin.collector import PREFIX, CombinedCollector, own_collectors
+from netappliance.admin.collector import PREFIX, CombinedCollector
 from netappliance.http.collector import HttpCollector, PoolCollector
 from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.statistics import Refusals, RequestStatistics
@@ -46,7 +46,7 @@ class MetricsDocumentTests(SynchronousTestCase):
     def test_every_metric_is_documented_with_its_type(self) -> None:
         """Each family of ours has a row with its type, and every label of it is named there."""
         service = HttpCollector(FakeHttpService())  # type: ignore[arg-type]
-        ours = own_collectors(FakeAppliance())  # type: ignore[arg-type]
+        ours = FakeAppliance().own_collectors()
         collectors = [*ours, service, PoolCollector({}), FilterCollector([])]
         for family in CombinedCollector(collectors).collect():
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")

@@ -14,10 +14,11 @@ from zope.interface.verify import verifyObject
 
 from netappliance import plugins
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.backend_section import BackendSection, backend_lines
 from netappliance.clusters.balancing import balancer_names, make_balancer
 from netappliance.clusters.balancing.policy import Policy
 from netappliance.clusters.cluster import Cluster
-from netappliance.clusters.section import BackendSection, ClusterSection, backend_lines
+from netappliance.clusters.section import ClusterSection
 from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors

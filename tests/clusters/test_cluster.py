@@ -14,10 +14,11 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.backend_section import backend_lines
 from netappliance.clusters.backoff import DOWN_AFTER, Backoff
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.resolver import ResolverService
-from netappliance.clusters.section import ClusterSection, backend_lines
+from netappliance.clusters.section import ClusterSection
 
 
 def section(lines: str, **changes: Any) -> ClusterSection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.service import HttpService
 from tests.http.forwarding.world import World
 
 
@@ -14,7 +13,7 @@ class PoolCollectorTests(SynchronousTestCase):
     def test_a_pool_that_listeners_share_is_counted_once(self) -> None:
         """Else a sum over listeners counts each request of one for all of them."""
         world = World()
-        HttpService(world.service.section, world.appliance, world.service.routes)
+        world.listener()
         world.pool.hits = 7
         samples = [
             sample

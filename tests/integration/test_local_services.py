@@ -53,12 +53,12 @@ class AdminTests(TestCase):
     timeout = 30
 
     def make(self, listen: str, **changes: Any) -> AdminService:
-        appliance: Any = FakeAppliance()
-        appliance.reactor = reactor
-        appliance.configuration = FakeConfiguration()
-        appliance.ready = False
-        self.appliance = appliance
-        return AdminService(AdminSection(listen=values.stream_endpoints(listen), **changes), appliance)
+        appliance = FakeAppliance()
+        self.status = appliance.status
+        self.status.ready = False
+        section = AdminSection(listen=values.stream_endpoints(listen), **changes)
+        configuration: Any = FakeConfiguration()
+        return AdminService(section, appliance.registry(), self.status.obstacle, configuration, {}, reactor)
 
     async def test_pages(self) -> None:
         """Live from the start, ready when the appliance is, metrics and the configuration without its secret."""
@@ -69,9 +69,9 @@ class AdminTests(TestCase):
         try:
             self.assertEqual(await deferToThread(fetch, port, "/live"), (200, b"live\n"))
             self.assertEqual(await deferToThread(fetch, port, "/ready"), (503, b"503 starting\n"))
-            self.appliance.ready = True
+            self.status.ready = True
             self.assertEqual(await deferToThread(fetch, port, "/ready"), (200, b"ready\n"))
-            self.appliance.draining = True
+            self.status.draining = True
             self.assertEqual(await deferToThread(fetch, port, "/ready"), (503, b"503 draining\n"))
             _, metrics = await deferToThread(fetch, port, "/metrics")
             self.assertIn(b"netappliance_build_info", metrics)

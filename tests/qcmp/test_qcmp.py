@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from types import SimpleNamespace
 from typing import Any
 
 from hypothesis import given, settings
@@ -71,8 +70,8 @@ class ServiceTests(SynchronousTestCase):
     def setUp(self) -> None:
         section = QcmpSection(name="p", listen=values.datagram_endpoints("udp:0"), max_packets=2.0)
         ticks = iter(range(1000, 2000))
-        appliance: Any = SimpleNamespace(poller=None)
-        self.service = QcmpService(section, appliance, lambda: next(ticks))
+        poller: Any = None  # nothing is received here
+        self.service = QcmpService(section, poller, lambda: next(ticks))
 
     def test_a_ping_is_answered_with_the_servers_times(self) -> None:
         """Received, then sent."""

@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from netappliance.clusters.backend import Backend
-from netappliance.clusters.section import BackendSection
+from netappliance.clusters.backend_section import BackendSection
 from netappliance.config.ini import parse
 from netappliance.config.schema import parse_section
 from netappliance.errors import ConfigProblem

@@ -272,7 +272,7 @@ class ClientConnection(EagerWriter, Session):  # type: ignore[misc]  # the write
     def may_go_on(self) -> bool:
         """True when the connection may have a further request after this one."""
         service = self.service
-        return not service.appliance.draining and self.requests != service.max_requests
+        return not service.draining and self.requests != service.max_requests
 
     def exchange_over(self) -> None:
         """The response is with the client, and the connection goes on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
 
-from netappliance.clusters.section import check_cluster
+from netappliance.clusters.kind import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
 from netappliance.http.expansion import Expansion

@@ -10,11 +10,12 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.clusters.backend_section import backend_lines
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health import HealthSpec
 from netappliance.clusters.health.probes import CheckFailed
 from netappliance.clusters.health.service import MAX_PROBES, HealthService
-from netappliance.clusters.section import ClusterSection, backend_lines
+from netappliance.clusters.section import ClusterSection
 
 
 class FakeCheck:

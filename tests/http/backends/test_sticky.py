@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.backend_section import backend_lines
 from netappliance.clusters.cluster import Cluster
-from netappliance.clusters.section import ClusterSection, backend_lines
+from netappliance.clusters.section import ClusterSection
 from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.errors import ConfigErrors

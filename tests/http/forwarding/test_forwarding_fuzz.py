@@ -189,7 +189,7 @@ class Fuzz:
             elif cluster.backends:
                 cluster.set_health(rng.choice(cluster.backends), rng.random() < 0.6)
         elif what > 0.99:
-            self.world.appliance.draining = True
+            self.world.service.draining = True
             self.world.service.stopService()
         if self.clients and rng.random() < 0.7:
             rng.choice(self.clients).send(patient=False)

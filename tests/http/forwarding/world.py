@@ -21,9 +21,10 @@ from netappliance.http.backends import pool as pool_module
 from netappliance.http.backends import upstream as upstream_module
 from netappliance.http.filters.chain import RequestChain
 from netappliance.http.forwarding.client import ClientConnection
+from netappliance.http.kind import HttpKind, shared_routes
 from netappliance.http.message import Answer, Exchange, Response
-from netappliance.http.routes import routes_of
 from netappliance.http.service import HttpService
+from netappliance.logs.access_log import AccessLog
 from netappliance.process.appliance import Appliance
 
 #: bytes that a connection takes before its send blocks, unless a test says otherwise
@@ -288,26 +289,30 @@ class World:
             "[route all]\nlisteners = web\nhost = *\npath = /\ncluster = web\n"
             "[route here]\nlisteners = web\nhost = *\npath = /here\n"
         )
-        self.appliance = Appliance(
-            load(text, "world.ini", section_kinds()), self.reactor, self.reactor.seconds, self.rng
-        )
-        self.log = LogLines()
-        self.appliance.access_log = self.log  # type: ignore[assignment]
-        for section in self.appliance.configuration.sections("cluster"):
-            self.appliance.clusters[section.name] = Cluster(section, self.rng)
         reactor: Any = self.reactor
         first, most = reads
         self.poller = Poller(reactor, self.reactor.seconds, buffer=ReceiveBuffer(most, first))
-        self.appliance.poller = self.poller
         self.poller._epoll = FakeEpoll(self)  # type: ignore[assignment]
-        routes = routes_of(self.appliance)
+        self.appliance = Appliance(
+            load(text, "world.ini", section_kinds()), self.reactor, self.reactor.seconds, self.rng, self.poller
+        )
+        self.log: Any = LogLines()
+        self.appliance.shared(AccessLog, lambda: self.log)
+        for section in self.appliance.configuration.sections("cluster"):
+            self.appliance.clusters[section.name] = Cluster(section, self.rng)
         self.filter = Recorder()
-        routes[0].chain = RequestChain([("recorder", self.filter)])
-        [section] = self.appliance.configuration.sections("http")
-        self.service = HttpService(section, self.appliance, routes)
+        shared_routes(self.appliance)[0].chain = RequestChain([("recorder", self.filter)])
+        self.service = self.listener()
         self.target = self.service.targets["web"]
         self.cluster = self.target.cluster
         self.pool = self.target.pool
+
+    def listener(self) -> HttpService:
+        """Make a service of the [http] section."""
+        [section] = self.appliance.configuration.sections("http")
+        service: Any = HttpKind().make_service(section, self.appliance)
+        made: HttpService = service
+        return made
 
     def cluster_section(self, backends: str) -> Any:
         """Return the cluster's section with other backends, to put in force."""
