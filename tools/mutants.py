@@ -23,7 +23,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+import unittest
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -76,8 +77,8 @@ def in_memory(source: Source) -> importlib.abc.MetaPathFinder:
 
 
 def run_tests(names: list[str], folder: str, first_failure_ends: bool) -> int:
-    """Run tests as tests/run.py does, in a folder of their own; 0 when all passed."""
-    from twisted.trial.runner import TestLoader, TrialRunner
+    """Run the last name's tests as tests/run.py does, those of the first name first; 0 when all passed."""
+    from twisted.trial.runner import TestLoader, TestSuite, TrialRunner
 
     from tests.run import StrictReporter
 
@@ -87,12 +88,14 @@ def run_tests(names: list[str], folder: str, first_failure_ends: bool) -> int:
             if first_failure_ends and (not self.wasSuccessful() or getattr(self, "leaks", [])):
                 os._exit(1)
 
-    for name in names:
-        suite = TestLoader().loadByNames([name], recurse=True)
-        result: Any = TrialRunner(Reporter, workingDirectory=folder).run(suite)
-        if not result.wasSuccessful() or getattr(result, "leaks", []) or not result.successes:
-            return 1
-    return 0
+    def flat(suite: Any) -> Iterator[Any]:
+        for test in suite:
+            yield from flat(test) if isinstance(test, unittest.TestSuite) else (test,)
+
+    tests = flat(TestLoader().loadByNames(names[-1:], recurse=True))
+    ordered = sorted(tests, key=lambda test: not test.id().startswith(f"{names[0]}."))
+    result: Any = TrialRunner(Reporter, workingDirectory=folder).run(TestSuite(ordered))
+    return 0 if result.wasSuccessful() and result.successes and not getattr(result, "leaks", []) else 1
 
 
 def start(source: Source, mutant: Mutant | None, tests: list[str], folder: str, timeout: float) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,15 +10,7 @@ from netappliance.admin.collector import PREFIX, CombinedCollector
 from netappliance.http.collector import HttpCollector, PoolCollector
 from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.statistics import Refusals, RequestStatistics
-from netappliance.sessions.reasons import (
-    Cause,
-    CloseReason,
-    Phase,
-    Side,
-    envoy_flags,
-    haproxy_letters,
-    rubris_reason,
-)
+from netappliance.sessions.reasons import Cause, Phase, Side
 from tests.admin.test_collector import FakeAppliance
 
 
@@ -55,16 +46,6 @@ class MetricsDocumentTests(SynchronousTestCase):
             self.assertIn(f"| {family.type} |", rows[0])
             for label in getattr(family, "_labelnames", ()):
                 self.assertIn(label, rows[0].split("|")[3], name)
-
-    def test_the_translations_are_the_codes(self) -> None:
-        """Each row of the close reason table is what the functions return."""
-        pattern = re.compile(r"^\| (\w+)/(\w+)/(\w+) \| [^|]+ \| (\w+) \| `(..)` \| `([^`]+)` \|$", re.MULTILINE)
-        rows = pattern.findall(DOCUMENT)
-        self.assertGreater(len(rows), 25)
-        for side, phase, cause, rubris, haproxy, envoy in rows:
-            reason = CloseReason(Side(side), Phase(phase), Cause(cause))
-            translated = (rubris_reason(reason), haproxy_letters(reason), envoy_flags(reason))
-            self.assertEqual((rubris, haproxy, envoy), translated, str(reason))
 
     def test_all_words_are_explained(self) -> None:
         """Every side, phase and cause is in the lists."""
