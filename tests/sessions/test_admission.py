@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.sessions.admission import Admission
@@ -36,3 +38,37 @@ class AdmissionTests(SynchronousTestCase):
             gate.admit()
         gate.set_limit(3)
         self.assertEqual((gate.active, gate.admit()), (6, False))
+
+    def test_it_opens_below_nine_tenths_and_tells_so_once(self) -> None:
+        """Rounded down; who waits is told when the gate opens, not at each release."""
+        for limit, opens_at in ((1, 0), (2, 0), (3, 1), (10, 8), (19, 16), (20, 17), (100, 89)):
+            gate = Admission(limit)
+            told: list[bool] = []
+            gate.on_resume(partial(told.append, True))
+            for _ in range(limit):
+                gate.admit()
+            self.assertFalse(gate.open)
+            for active in reversed(range(limit)):
+                gate.release()
+                self.assertEqual(gate.open, active <= opens_at, (limit, active))
+            self.assertEqual(told, [True], limit)
+
+    def test_it_counts_how_often_it_was_full(self) -> None:
+        """Each time that the limit is reached, not each refusal."""
+        gate = Admission(2)
+        self.assertEqual((gate.active, gate.full_total, gate.open), (0, 0, True))
+        for _ in range(2):
+            self.assertEqual([gate.admit() for _ in range(4)], [True, True, False, False])
+            gate.release()
+            gate.release()
+        self.assertEqual((gate.active, gate.full_total), (0, 2))
+
+    def test_raising_the_limit_opens_the_gate(self) -> None:
+        """As soon as there is a place; a limit that is just reached keeps it closed."""
+        gate = Admission(2)
+        gate.admit()
+        gate.admit()
+        gate.set_limit(2)
+        self.assertFalse(gate.open)
+        gate.set_limit(3)
+        self.assertEqual([gate.admit(), gate.admit()], [True, False])

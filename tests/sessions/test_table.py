@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from netappliance.interfaces import IConnectionObserver
 from netappliance.sessions.reasons import SHUTDOWN, ZOMBIE, Cause, CloseReason, Phase, Side
-from netappliance.sessions.session import Session, format_address
+from netappliance.sessions.session import Session
 from netappliance.sessions.table import SessionTable
 
 DONE = CloseReason(Side.CLIENT, Phase.DATA, Cause.FIN)
@@ -140,12 +141,99 @@ class TableTests(SynchronousTestCase):
         self.open().close(DONE)
         self.assertEqual(fired, [1])
 
+    def test_counters_of_every_kind_add_up(self) -> None:
+        """Two ended sessions and a live one; packets too; nobody can change the totals by what was returned."""
+        self.open(rx_bytes=1, tx_bytes=2, rx_packets=3, tx_packets=4).close(DONE)
+        self.open(rx_bytes=10, tx_bytes=20, rx_packets=30, tx_packets=40).close(DONE)
+        self.open(rx_bytes=100, tx_bytes=200, rx_packets=300, tx_packets=400)
+        self.open(rx_bytes=5, cluster="live")
+        for _ in range(2):
+            traffic = self.table.traffic()
+            found = traffic["tcp", "front", "c"]
+            counted = (found.rx_bytes, found.tx_bytes, found.rx_packets, found.tx_packets)
+            self.assertEqual(counted, (111, 222, 333, 444))
+            live = traffic["tcp", "front", "live"]
+            self.assertEqual((live.rx_bytes, live.tx_bytes, live.rx_packets, live.tx_packets), (5, 0, 0, 0))
+            found.rx_bytes = found.tx_bytes = found.rx_packets = found.tx_packets = 0
 
-class AddressTests(SynchronousTestCase):
-    """Addresses as text."""
+    def test_a_session_that_goes_on_with_another_cluster_leaves_its_bytes_there(self) -> None:
+        """Also when it carried bytes one way only; no total ever goes down."""
+        for rx, tx in ((5, 0), (0, 7)):
+            session = self.open(rx_bytes=rx, tx_bytes=tx, rx_packets=1, tx_packets=2, cluster=f"from {rx}")
+            self.table.rebook(session, f"to {rx}")
+            session.rx_bytes += 1
+            traffic = self.table.traffic()
+            old, new = traffic["tcp", "front", f"from {rx}"], traffic["tcp", "front", f"to {rx}"]
+            self.assertEqual((old.rx_bytes, old.tx_bytes, old.rx_packets, old.tx_packets), (rx, tx, 1, 2))
+            self.assertEqual((new.rx_bytes, new.tx_bytes, new.rx_packets, new.tx_packets), (1, 0, 0, 0))
+            session.close(DONE)
 
-    def test_ipv6_is_bracketed_and_unix_is_named(self) -> None:
-        """So that a port can be told from the address."""
-        addresses = (("192.0.2.1", 80), ("2001:db8::1", 80), ("/run/x", 0), ("", 0))
-        written = [format_address(address) for address in addresses]
-        self.assertEqual(written, ["192.0.2.1:80", "[2001:db8::1]:80", "unix:/run/x", "unix:"])
+    def test_a_session_that_carried_nothing_moves_without_a_trace(self) -> None:
+        """The cluster that it never reached has no series of it."""
+        session = self.open(cluster="")
+        self.table.rebook(session, "next")
+        self.assertEqual(list(self.table.traffic()), [("tcp", "front", "next")])
+
+    def test_sessions_have_numbers_of_their_own(self) -> None:
+        """From 1 on, never given again; what lives is counted."""
+        first, second = self.open(), self.open()
+        first.close(DONE)
+        third = self.open()
+        self.assertEqual([first.id, second.id, third.id], [1, 2, 3])
+        totals = self.table.totals("tcp", "front")
+        self.assertEqual((totals.active, totals.total, len(self.table)), (2, 3, 2))
+        self.assertEqual(list(self.table), [second, third])
+
+    def test_reasons_are_counted(self) -> None:
+        """Of ends and of refusals, each for itself."""
+        for reason in (DONE, SHUTDOWN, DONE):
+            self.open().close(reason)
+        totals = self.table.totals("tcp", "front")
+        self.assertEqual(totals.closed, {DONE: 2, SHUTDOWN: 1})
+        for refusal in ("limit", "policy", "limit"):
+            totals.reject(refusal)
+        self.assertEqual(totals.rejected, {"limit": 2, "policy": 1})
+        fresh = self.table.totals("udp", "front")
+        self.assertEqual((fresh.active, fresh.total, fresh.rx_errors, fresh.tx_errors), (0, 0, 0, 0))
+        self.assertEqual((fresh.closed, fresh.rejected, fresh.drops, fresh.durations.count), ({}, {}, {}, 0))
+
+    def test_durations_never_are_negative(self) -> None:
+        """A session whose start lies ahead of the clock lasted nothing."""
+        session = self.open(started=self.now + 5)
+        session.close(DONE)
+        self.assertEqual((session.duration, self.table.totals("tcp", "front").durations.sum), (0.0, 0.0))
+        longer = self.open()
+        self.now += 0.5
+        longer.close(DONE)
+        self.assertEqual((longer.duration, self.table.totals("tcp", "front").durations.sum), (0.5, 0.5))
+
+    def test_the_first_refusal_counts_and_all_observers_are_told(self) -> None:
+        """An empty text is a refusal too; a refused session stays until its owner closes it."""
+        silent, first, second = Recorder(), Recorder(""), Recorder("later")
+        self.table.observers.extend([silent, first, second])
+        session = PlainSession(self.table)
+        self.assertEqual(self.table.open(session), "")
+        self.assertEqual(second.told, [("opened", session.id)])
+        self.assertEqual(list(self.table), [session])
+        session.close(DONE)
+        self.assertEqual(silent.told, [("opened", session.id), ("closed", session.id)])
+        self.table.observers[:] = [silent]
+        self.assertIsNone(self.table.open(PlainSession(self.table)))
+
+    def test_a_session_silent_for_exactly_the_interval_is_a_zombie(self) -> None:
+        """A moment less, and it is none; it is logged with how long it was silent."""
+        self.open()
+        self.assertEqual(self.table.sweep_zombies(self.now + 99.9, 100.0), 0)
+        with capturedLogs() as logged:
+            self.assertEqual(self.table.sweep_zombies(self.now + 100.0, 100.0), 1)
+        self.assertEqual([(event["id"], event["silent"]) for event in logged], [(1, 100.0)])
+        self.open()
+        self.open()
+        self.assertEqual(self.table.sweep_zombies(self.now + 101.0, 100.0), 2)
+        self.assertEqual(self.table.zombies_total, 3)
+
+    def test_nothing_to_wait_for_is_told_at_once(self) -> None:
+        """An empty table is empty."""
+        fired: list[int] = []
+        self.table.when_empty(lambda: fired.append(1))
+        self.assertEqual(fired, [1])

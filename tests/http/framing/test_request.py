@@ -390,6 +390,9 @@ class LineTests(RequestTests):
             *(b"GET  /t HTTP/1.1", b"GET /t  HTTP/1.1", b" GET /t HTTP/1.1", b"GET /a b HTTP/1.1", b"GET\t/t HTTP/1.1"),
         ):
             self.refused(HOST, "malformed request line", line=line)
+            # it is known when its end is there, and not before
+            self.assertEqual(judged(line + b"\r\n"), Refusal(400, "malformed request line"))
+            self.assertIsNone(FRAMING.parse(line + b"\r"))
 
     def test_one_empty_line_before_the_request_is_forgiven(self) -> None:
         """Not two; and the offset of what follows counts it."""
@@ -402,6 +405,7 @@ class LineTests(RequestTests):
                 self.assertEqual(
                     judged(before + b"\r\n\r\n" + data + behind, start=start), Refusal(400, "malformed request line")
                 )
+        self.assertEqual(judged(b"\r\n\r\n"), Refusal(400, "malformed request line"))
         self.assertIsNone(FRAMING.parse(b"\r\n"))
         self.assertIsNone(FRAMING.parse(b""))
 
@@ -415,6 +419,7 @@ class LineTests(RequestTests):
             self.refused(HOST, "invalid octet or line end", line=b"GET /" + bad + b" HTTP/1.1")
         for lines in (b"X: a\n", b"X: a\r", b"\rX: a\r\n", b"X: \r\r\n", b"X: a\n\r\n", b"\n", b"X: a\rb\r\n"):
             self.refused(HOST + lines, "invalid octet or line end")
+        self.refused(HOST, "invalid octet or line end", line=b"GET /t HTTP/9.9\rX")
         # the line's end comes first, so it is the line that is wrong
         self.refused(b"X: \0\r\n", "malformed request line", line=b"GET /t HTTP/9.9")
 

@@ -82,6 +82,8 @@ class ResponseTests(SynchronousTestCase):
             (b"GET", 200, b"Content-Length: 5, 5\r\n", 5, 5, True),
             (b"GET", 200, chunks, CHUNKED, -1, True),
             (b"GET", 200, b"", UNTIL_CLOSE, -1, False),
+            (b"GET", 200, b"Keep-Alive:5\r\n", UNTIL_CLOSE, -1, False),
+            (b"GET", 200, b"Connection: 5\r\n", UNTIL_CLOSE, -1, False),
             (b"POST", 500, b"Connection: keep-alive\r\n", UNTIL_CLOSE, -1, False),
             (b"HEAD", 200, five, 0, 5, True),
             (b"HEAD", 200, zero, 0, 0, True),
@@ -115,6 +117,7 @@ class ResponseTests(SynchronousTestCase):
             for method, status in ((b"GET", 200), (b"HEAD", 200), (b"GET", 304), (b"GET", 204), (b"GET", 100)):
                 self.refused(lines, "malformed framing", b"HTTP/1.1 %d X" % status, method)
         self.refused(b"Transfer-Encoding: chunked\r\n", "malformed framing", b"HTTP/1.0 200 OK")
+        self.refused(b"Content-Length: 5\r\nTransfer-Encoding: keep-alive\r\n", "malformed framing")
         for status in (100, 101, 199, 204):
             for lines in (b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n"):
                 for method in (b"GET", b"HEAD"):
@@ -170,15 +173,16 @@ class ResponseTests(SynchronousTestCase):
             self.refused(b"", "invalid octet or line end", b"HTTP/1.1 200 O" + bad + b"K")
         for lines in (b"X: a\n", b"X: a\r", b"\rX: a\r\n", b"X: a\n\r\n", b"\n", b"X: a\rb\r\n"):
             self.refused(lines, "invalid octet or line end")
+        self.refused(b"", "invalid octet or line end", b"HTTP/1.1 2000 X\rY")
         self.refused(b"X: \0\r\n", "malformed status line", b"HTTP/1.1 2000 X")
 
     def test_what_is_no_response_is_known_by_its_first_octets(self) -> None:
         """Nobody waits for the end of a line that cannot be right."""
         for begun in (b"", b"H", b"HTTP/1.", b"HTTP/1.1 2"):
             self.assertIsNone(FRAMING.parse(begun, b"GET"))
-        for begun in (b"S", b"HTTP/2", b"HTTP/1,", b"\r\n", b"HTTP/1x"):
-            if begun != b"HTTP/1x":
-                self.assertEqual(judged(begun), Refusal(502, "malformed status line"), begun)
+        for begun in (b"S", b"HTTP/2", b"HTTP/1,", b"\r\n", b"HTTP/1x", b"HTTP/1.1 2000 X\r\n"):
+            self.assertEqual(judged(begun), Refusal(502, "malformed status line"), begun)
+        self.assertIsNone(FRAMING.parse(b"HTTP/1.1 2000 X\r", b"GET"))
 
     def test_limits_of_the_head(self) -> None:
         """Exactly so many octets with the empty line, and field lines, are good; one more is not."""
