@@ -19,9 +19,9 @@ from twisted.internet.endpoints import _parse as parse_description
 T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)$")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?$")
+_SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)?", re.ASCII)
 _BYTES = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 #: ten years: larger ones are slips of the finger
 MAX_DURATION = 3650 * 86400.0
@@ -48,7 +48,7 @@ def duration(value: str) -> float:
     """A duration in seconds: a number with its unit, ``0`` = off."""
     if value == "0":
         return 0.0
-    match = _DURATION.match(value)
+    match = _DURATION.fullmatch(value)
     if match is None:
         raise ValueError("a number and its unit: 500ms, 30s, 10m, 1h, 1d (0 = off)")
     seconds = float(match.group(1)) * _SECONDS[match.group(2)]
@@ -67,7 +67,7 @@ def positive_duration(value: str) -> float:
 
 def size(value: str) -> int:
     """A number of bytes, with or without unit."""
-    match = _SIZE.match(value)
+    match = _SIZE.fullmatch(value)
     if match is None or len(match.group(1)) > 15:
         raise ValueError("bytes: 512, 64KiB, 1MiB, 2GiB")
     return int(match.group(1)) * _BYTES[match.group(2)]

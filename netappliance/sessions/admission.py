@@ -17,7 +17,6 @@ class Admission:
 
     def __init__(self, limit: int) -> None:
         self.active = 0
-        self.open = True
         self.full_total = 0
         self._resumed: list[Callable[[], None]] = []
         self.set_limit(limit)

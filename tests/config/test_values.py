@@ -30,23 +30,91 @@ TOTAL: tuple[Callable[[str], Any], ...] = (
 class UnitTests(SynchronousTestCase):
     """Plain values."""
 
-    def test_durations_and_sizes_have_units(self) -> None:
-        """The spellings of the contract, in seconds and bytes."""
-        for text, seconds in (("500ms", 0.5), ("30s", 30.0), ("10m", 600.0), ("1h", 3600.0), ("1d", 86400.0), ("0", 0)):
-            self.assertEqual(values.duration(text), seconds)
-        for text, count in (("512", 512), ("64KiB", 65536), ("1MiB", 1024**2), ("2GiB", 2 * 1024**3)):
-            self.assertEqual(values.size(text), count)
+    def refusal(self, convert: Callable[[str], Any], value: str) -> str:
+        """What the operator is told was expected."""
+        return str(self.assertRaises(ValueError, convert, value))
 
-    def test_what_is_no_value_is_refused(self) -> None:
-        """No unit, another unit, a sign, no number, too much of it."""
-        for text in ("30", "30 s", "-1s", "1w", "", "9" * 5000 + "s"):
-            self.assertRaises(ValueError, values.duration, text)
-        for text in ("1kb", "1.5MiB", "-1", "", "9" * 5000):
-            self.assertRaises(ValueError, values.size, text)
-        for text in ("true", "Yes", "1", ""):
-            self.assertRaises(ValueError, values.boolean, text)
-        for text in ("10.0.0.1/8", "localhost", "300.0.0.1"):
-            self.assertRaises(ValueError, values.networks, text)
+    def test_durations_have_units(self) -> None:
+        """The spellings of the contract, in seconds; at most ten years."""
+        for text, seconds in (
+            *(("500ms", 0.5), ("1ms", 0.001), ("30s", 30.0), ("2.5s", 2.5), ("10m", 600.0), ("1h", 3600.0)),
+            *(("1d", 86400.0), ("0", 0.0), ("0s", 0.0), ("3650d", 315360000.0), ("315360000s", 315360000.0)),
+        ):
+            self.assertEqual(values.duration(text), seconds, text)
+        for text in ("30", "30 s", "-1s", "1w", "", "1.s", ".5s", "1s\n", "1S", "00", "\u0663s"):
+            self.assertIn("a number and its unit: 500ms, 30s", self.refusal(values.duration, text))
+        for text in ("3651d", "315360000.1s", "9" * 5000 + "s"):
+            self.assertEqual(self.refusal(values.duration, text), "at most 3650d")
+
+    def test_some_durations_may_not_be_off(self) -> None:
+        """Zero, however it is written."""
+        self.assertEqual(values.positive_duration("1ms"), 0.001)
+        for text in ("0", "0s", "0.0h"):
+            self.assertEqual(self.refusal(values.positive_duration, text), "a duration above 0")
+
+    def test_sizes_have_units(self) -> None:
+        """Powers of 1024; up to 15 digits."""
+        for text, count in (
+            *(("512", 512), ("7B", 7), ("64KiB", 65536), ("1MiB", 1048576), ("2GiB", 2147483648), ("0", 0)),
+            ("999999999999999", 999999999999999),
+        ):
+            self.assertEqual(values.size(text), count, text)
+        for text in ("1kb", "1.5MiB", "-1", "", "9" * 16, "9" * 5000, "1KiB\n", "1 KiB", "KiB", "1TiB", "\u0663"):
+            self.assertEqual(self.refusal(values.size, text), "bytes: 512, 64KiB, 1MiB, 2GiB")
+
+    def test_switches_are_yes_or_no(self) -> None:
+        """Nothing else."""
+        self.assertEqual((values.boolean("yes"), values.boolean("no")), (True, False))
+        for text in ("true", "Yes", "1", "", "on", "ye", "n"):
+            self.assertEqual(self.refusal(values.boolean, text), "yes or no")
+
+    def test_whole_numbers_have_bounds(self) -> None:
+        """Both belong to what is allowed; 18 digits at most."""
+        convert = values.integer(2, 10)
+        self.assertEqual([convert(text) for text in ("2", "10", "010")], [2, 10, 10])
+        for text in ("1", "11", "-2", "+2", "2.0", "", "x", "2\n", "\u0663"):
+            self.assertEqual(self.refusal(convert, text), "a whole number from 2 to 10")
+        large = values.integer(0, 10**30)
+        self.assertEqual(large("9" * 18), 10**18 - 1)
+        self.refusal(large, "9" * 19)
+
+    def test_numbers_have_bounds(self) -> None:
+        """Both belong to what is allowed; 12 digits and 9 decimals at most."""
+        convert = values.number(0.5, 2)
+        self.assertEqual([convert(text) for text in ("0.5", "2", "2.000000000")], [0.5, 2.0, 2.0])
+        for text in ("0.499999999", "2.000000001", "2.0000000000", "-1", "1.", ".6", "1e0", "", "nan", "1\n"):
+            self.assertEqual(self.refusal(convert, text), "a number from 0.5 to 2")
+        large = values.number(0, 1e30)
+        self.assertEqual(large("9" * 12), 10.0**12 - 1)
+        self.refusal(large, "9" * 13)
+
+    def test_words_and_lists(self) -> None:
+        """Commas and lines part items; white space and empty ones do not count."""
+        self.assertEqual(values.words("a, b ,,c\n d\n\n,e f"), ("a", "b", "c", "d", "e f"))
+        self.assertEqual(values.words(""), ())
+        self.assertEqual(values.lines("a, b\n\nc"), ("a, b", "c"))
+        self.assertEqual(values.list_of(values.integer(0, 9))("1, 2\n3"), (1, 2, 3))
+        convert = values.choice("", "text", "json")
+        self.assertEqual((convert("json"), convert("")), ("json", ""))
+        self.assertEqual(self.refusal(convert, "Text"), "nothing | text | json")
+        self.assertEqual((values.text("a, b"), values.text("")), ("a, b", ""))
+        self.assertEqual(self.refusal(values.text, "a\nb"), "one line")
+
+    def test_networks(self) -> None:
+        """Addresses and networks of both families, without host bits."""
+        written = [str(each) for each in values.networks("192.0.2.1, 10.0.0.0/8\n2001:db8::/32")]
+        self.assertEqual(written, ["192.0.2.1/32", "10.0.0.0/8", "2001:db8::/32"])
+        for text in ("10.0.0.1/8", "localhost", "300.0.0.1", "10.0.0.0/33"):
+            expected = "an address or network: 192.0.2.1, 10.0.0.0/8, 2001:db8::/32"
+            self.assertEqual(self.refusal(values.networks, text), expected)
+
+    def test_bytes_and_patterns(self) -> None:
+        """Base64 without anything else in it; Python's regular expressions."""
+        self.assertEqual((values.base64_bytes("YWJj"), values.base64_bytes("")), (b"abc", b""))
+        for text in ("YWJ", "YW Jj", "YWJj\n", "ä", "YWJj-"):
+            self.assertEqual(self.refusal(values.base64_bytes, text), "base64")
+        self.assertEqual(values.regex("a+").pattern, "a+")
+        self.assertEqual(self.refusal(values.regex, "(")[:22], "a regular expression: ")
 
 
 class EndpointTests(SynchronousTestCase):
@@ -96,6 +164,97 @@ class EndpointTests(SynchronousTestCase):
             ("ssl:443", "TLS is not served yet"),
         ):
             self.assertIn(words, self.refusal(text))
+
+    def test_the_words_of_a_refusal_name_what_may_stand_there(self) -> None:
+        """And what stood there instead."""
+        for text, words in (
+            ("tcp:80:mode=600", "backlog, interface as options of tcp:, not 'mode'"),
+            ("tcp6:80:mode=600", "backlog, interface as options of tcp6:, not 'mode'"),
+            ("unix:/x:interface=::1", "a value after"),
+            ("unix:/x:b=1:a=2", "backlog, mode as options of unix:, not 'a'"),
+            ("tcp:80:1", "tcp:PORT[:interface=ADDRESS]; colons"),
+            ("tcp6:80:port=80", "tcp6:PORT[:interface=ADDRESS]; colons"),
+            ("tcp:backlog=1", "tcp:PORT[:interface=ADDRESS]; colons"),
+            ("unix:/x:/y", "unix:PATH with a path of at most 107 bytes"),
+            ("unix:mode=600", "unix:PATH with a path of at most 107 bytes"),
+            ("unix:" + "ä" * 54, "unix:PATH with a path of at most 107 bytes"),
+            ("unix:/x:mode=66", "an octal mode= such as 660"),
+            ("unix:/x:mode=66000", "an octal mode= such as 660"),
+            ("unix:/x:mode=668", "an octal mode= such as 660"),
+            ("tcp:80:backlog=0", "a whole number from 1 to 65535"),
+            ("tcp:80:backlog=65536", "a whole number from 1 to 65535"),
+            ("tcp:x", "a port from 0 to 65535, not 'x'"),
+            ("tcp:-1", "a port from 0 to 65535, not '-1'"),
+            ("tcp:000001", "a port from 0 to 65535, not '000001'"),
+            ("", "tcp:PORT[:interface=ADDRESS] or unix:PATH (TLS is not served yet)"),
+        ):
+            self.assertIn(words, self.refusal(text), text)
+        for text in ("tcp:80", "udp:80:81", "udp:80:backlog=1", "udp:port=80", "udp:"):
+            refused = str(self.assertRaises(ValueError, values.datagram_endpoint, text))
+            self.assertIn("udp:PORT[:interface=ADDRESS]" if text != "udp:" else "a port from", refused)
+        for convert in (values.stream_endpoints, values.datagram_endpoints):
+            self.assertEqual(str(self.assertRaises(ValueError, convert, "")), "at least one endpoint")
+        self.assertEqual(values.optional_stream_endpoints(""), ())
+        self.assertEqual(values.optional_datagram_endpoints(""), ())
+
+    def test_the_edges_of_what_is_allowed(self) -> None:
+        """The longest path, the largest port and backlog, both lengths of a mode."""
+        self.assertEqual(len(values.stream_endpoint("unix:" + "x" * 107).path), 107)
+        self.assertEqual(values.stream_endpoint("tcp:65535:backlog=65535").port, 65535)
+        self.assertEqual(
+            values.stream_endpoint("unix:/x:mode=0777:backlog=1").options, {"mode": "0777", "backlog": "1"}
+        )
+        self.assertEqual(values.stream_endpoint("unix:address=/x:mode=600").path, "/x")
+        self.assertEqual(values.stream_endpoint("tcp6:port=1:interface=\\:\\:1").host, "::1")
+        self.assertEqual(values.stream_endpoint("tcp:1:interface=0\\:0\\:\\:1").host, "::1")
+        both = values.stream_endpoints("tcp:1, unix:/x")
+        self.assertEqual([(each.scheme, each.text) for each in both], [("tcp", "tcp:1"), ("unix", "unix:/x")])
+
+    def test_datagram_endpoints(self) -> None:
+        """All of IPv4, or one address."""
+        for text, host in (
+            ("udp:5", ""),
+            ("udp:5:interface=127.0.0.1", "127.0.0.1"),
+            ("udp:5:interface=\\:\\:1", "::1"),
+        ):
+            found = values.datagram_endpoint(text)
+            self.assertEqual((found.scheme, found.host, found.port, found.path, found.text), ("udp", host, 5, "", text))
+        self.assertEqual(len(values.datagram_endpoints("udp:1, udp:2")), 2)
+
+    def test_which_addresses_are_local(self) -> None:
+        """Loopback and unix sockets; a wildcard is open to all."""
+        for text, local in (
+            ("tcp:1", False),
+            ("tcp:1:interface=127.0.0.9", True),
+            ("tcp:1:interface=192.0.2.1", False),
+            ("tcp:1:interface=\\:\\:1", True),
+            ("tcp6:1", False),
+            ("unix:/x", True),
+        ):
+            self.assertEqual(values.stream_endpoint(text).is_local, local, text)
+
+    def test_what_cannot_be_bound_together(self) -> None:
+        """As the kernel sees it, whichever comes first."""
+        one, four, six = "tcp:80:interface=127.0.0.1", "tcp:80", "tcp6:80"
+        one_6, two_6 = "tcp:80:interface=\\:\\:1", "tcp:80:interface=\\:\\:2"
+        for first, second, collide in (
+            *((one, one, True), (four, four, True), (six, six, True), (one_6, one_6, True)),
+            *((one, four, True), (one, six, True), (four, six, True), (one_6, six, True)),
+            *((one, one_6, False), (one_6, two_6, False), (four, one_6, False)),
+            (one, "tcp:80:interface=127.0.0.2", False),
+            ("tcp:80:interface=0.0.0.0", one, True),
+            ("tcp:80:interface=0.0.0.0", one_6, False),
+            (one, "tcp:81:interface=127.0.0.1", False),
+            ("tcp:0", "tcp:0", False),
+            ("unix:/a", "unix:/a", True),
+            ("unix:/a", "unix:/b", False),
+            ("unix:/a", four, False),
+        ):
+            mine, theirs = values.stream_endpoint(first), values.stream_endpoint(second)
+            self.assertEqual((mine.collides(theirs), theirs.collides(mine)), (collide, collide), (first, second))
+        udp = values.datagram_endpoint("udp:80")
+        self.assertEqual((udp.collides(udp), udp.collides(values.stream_endpoint(four))), (True, False))
+        self.assertFalse(values.stream_endpoint(four).collides(udp))
 
     @settings(deadline=None, max_examples=200)
     @given(

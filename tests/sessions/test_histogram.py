@@ -14,10 +14,10 @@ class HistogramTests(SynchronousTestCase):
         """Bounds are inclusive; what is larger than all of them is in +Inf alone."""
         histogram = Histogram((1.0, 2.5, 10.0))
         self.assertEqual((histogram.count, histogram.sum), (0, 0.0))
-        for value in (0.0, 1.0, 1.1, 2.5, 10.0, 10.5, 99.0):
+        for value in (0.0, 1.0, 1.0, 1.1, 2.5, 10.0, 10.5):
             histogram.observe(value)
-        self.assertEqual(list(histogram.cumulative()), [("1.0", 2), ("2.5", 4), ("10.0", 5), ("+Inf", 7)])
-        self.assertEqual((histogram.count, histogram.sum), (7, 124.1))
+        self.assertEqual(list(histogram.cumulative()), [("1.0", 3), ("2.5", 5), ("10.0", 6), ("+Inf", 7)])
+        self.assertEqual((histogram.count, histogram.sum), (7, 26.1))
 
     def test_histograms_add_up(self) -> None:
         """Bucket by bucket; the other one stays."""
