@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend import Backend
-from netappliance.clusters.section import BackendSection
+from netappliance.clusters.backend_section import BackendSection
 from netappliance.sessions.reasons import SHUTDOWN
 from netappliance.sessions.session import Session, format_address, ip_of, is_unix, unix_address
 
