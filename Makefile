@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONFIG ?= etc/proxy.ini
+# editable installs run from the sources; `make compiled` puts extension modules beside these
+export NETAPPLIANCE_COMPILED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint type mutants bench soak profile peers docs clean
+.PHONY: help run test compiled pure test-compiled compiled-tree current lint type mutants bench soak profile peers docs clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.made: tools/bootstrap_venv.py
 	$(PYTHON) tools/bootstrap_venv.py $(VENV)
@@ -30,12 +32,34 @@ $(VENV)/.lint: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'
 	@touch $@
 
-run: $(VENV)/.run ## run the appliance with CONFIG=etc/proxy.ini
+$(VENV)/.compile: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[compile]'
+	@touch $@
+
+# compiled modules that are older than their sources would run in their place
+current: $(VENV)/.run
+	@$(BIN)/python -m netappliance.process.build || { echo "make compiled, or make pure"; exit 1; }
+
+run: $(VENV)/.run current ## run the appliance with CONFIG=etc/proxy.ini
 	@mkdir -p var
 	$(BIN)/twistd --pidfile var/proxy.pid -n proxy --config $(CONFIG)
 
-test: $(VENV)/.test ## run the whole suite; the last line counts passed, failed and skipped
+test: $(VENV)/.test current ## run the whole suite; the last line counts passed, failed and skipped
 	$(BIN)/python -Wd tests/run.py
+
+compiled: $(VENV)/.compile ## compile the data plane beside its sources, for run, test and bench
+	NETAPPLIANCE_COMPILED=1 $(BIN)/python setup.py --quiet build_ext --inplace
+	@$(BIN)/python -m netappliance.process.build
+
+pure: ## remove what `make compiled` made
+	find netappliance -name '*.so' -delete
+	rm -f netappliance__mypyc*.so netappliance/build.json
+
+compiled-tree: $(VENV)/.compile ## keep a compiled build in .compiled/, run by .venv-compiled/bin/python
+	$(BIN)/python -m tools.compiled_tree
+
+test-compiled: compiled-tree ## run the suite on the compiled build (TESTS="tests.integration" for a part)
+	cd .compiled && ../.venv-compiled/bin/python -Wd tests/run.py $(TESTS)
 
 lint: $(VENV)/.lint ## ruff
 	$(BIN)/ruff check .
@@ -46,7 +70,7 @@ type: $(VENV)/.lint ## mypy --strict
 mutants: $(VENV)/.test ## how many mutants of the decision code the unit tests kill (MUTANTS="--room http/framing --seed 9" for a part)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-bench: $(VENV)/.bench ## side by side with its peers (BENCH="--quick --rows messages --proxies haproxy,netappliance" for a part)
+bench: $(VENV)/.bench current ## side by side with its peers (BENCH="--quick --rows messages --proxies haproxy,netappliance" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)
@@ -62,7 +86,7 @@ peers: $(VENV)/.made ## install the programs that integration tests and benchmar
 docs: $(VENV)/.run ## write docs/configuration.md from the schemas
 	$(BIN)/python -m netappliance.config.document > docs/configuration.md
 
-clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
+clean: pure ## remove what the other targets made
+	rm -rf $(VENV) .venv-compiled .compiled build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name dropin.cache -delete

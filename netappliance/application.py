@@ -17,6 +17,7 @@ from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import read
 from netappliance.errors import ConfigErrors
 from netappliance.process.appliance import Appliance
+from netappliance.process.build import this_build
 from netappliance.process.lifecycle import ApplianceService
 
 
@@ -36,8 +37,8 @@ class Options(usage.Options):
     configuration: Configuration
 
     def opt_version(self) -> None:
-        """Print the version and exit."""
-        print(f"netappliance {__version__}")  # noqa: T201 - the command line's answer
+        """Print the version and which build it is, and exit."""
+        print(f"netappliance {__version__} ({this_build()})")  # noqa: T201 - the command line's answer
         raise SystemExit(0)
 
     def postOptions(self) -> None:

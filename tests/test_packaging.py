@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def run(*command: str, cwd: Path | str | None = None) -> subprocess.CompletedProcess[str]:
     """Run without this checkout on the path."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["NETAPPLIANCE_COMPILED"] = "0"
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=cwd, env=environment)
 
 

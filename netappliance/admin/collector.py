@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
+from netappliance.process.build import this_build
 from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 if TYPE_CHECKING:
@@ -203,12 +204,13 @@ class ProcessFacts(Collector):
 
     def __init__(self, status: Status) -> None:
         self._status = status
+        self._compiled = "yes" if this_build().compiled else "no"
 
     def collect(self) -> Iterator[Metric]:
         """Yield build_info and the process-wide counters."""
         status = self._status
-        build = gauge("build_info", "Always 1; the version is in the label.", ["version"])
-        build.add_metric([__version__], 1)
+        build = gauge("build_info", "Always 1; version and build are in the labels.", ["version", "compiled"])
+        build.add_metric([__version__, self._compiled], 1)
         ready = gauge("ready", "1 when new sessions are welcome, 0 while starting or draining.")
         ready.add_metric([], int(not status.obstacle()))
         reloads = counter("config_reloads", "Attempts to put a new configuration in force.", ["result"])

@@ -14,7 +14,7 @@ from netappliance.clusters.section import ClusterSection
 from netappliance.sessions.histogram import Histogram
 from netappliance.sessions.session import Address
 
-_log = Logger()
+_log = Logger(__name__)
 
 CONNECT_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from socket import SocketType
-from typing import Any
+from typing import Any, Final
 
 from twisted.logger import Logger
 
@@ -24,7 +24,7 @@ from netappliance.sessions.admission import Admission
 from netappliance.sessions.session import Address
 from netappliance.sessions.table import ListenerTotals
 
-_log = Logger()
+_log = Logger(__name__)
 
 StartSession = Callable[[SocketType, Address], None]
 
@@ -47,9 +47,9 @@ class StreamListener:
     """
 
     #: accepts in one turn of one listener
-    BUDGET = 64
+    BUDGET: Final = 64
     #: seconds until accepting is tried again after the host ran out of descriptors or memory
-    PAUSE_S = 0.1
+    PAUSE_S: Final = 0.1
 
     def __init__(
         self,

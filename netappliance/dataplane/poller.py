@@ -2,9 +2,9 @@
 The data-plane poller: one epoll object for every data socket, nested in Twisted's reactor.
 
 The reactor watches a single descriptor, the epoll object itself. Sockets are registered once, edge-triggered and for
-both
-directions, so a connection costs one ``epoll_ctl`` in its whole life and none when it stalls. The price is a rule for
-owners: after an edge, read until a short read or EAGAIN, or remember that there is more (``poller.later`` or a flag).
+both directions, so a connection costs one ``epoll_ctl`` in its whole life and none when it stalls. The price is a rule
+for owners: after an edge, read until a short read or EAGAIN, or remember that there is more (``poller.later`` or a
+flag).
 """
 
 from __future__ import annotations
@@ -13,12 +13,9 @@ import errno
 import select
 from collections.abc import Callable
 from socket import SocketType
-from typing import Protocol
+from typing import Any, Final, Protocol
 
-from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from netappliance.dataplane.receive_buffer import ReceiveBuffer
 
@@ -37,7 +34,7 @@ ENDING = ERROR | HANGUP | PEER_FIN
 OnReady = Callable[[int], None]
 
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-_log = Logger()
+_log = Logger(__name__)
 
 
 class PollerOwner(Protocol):
@@ -57,14 +54,22 @@ class RoundOwner(Protocol):
         """``round_ended`` raised; as of a :class:`PollerOwner`."""
 
 
-class IPollerReactor(IReactorFDSet, IReactorTime):
-    """What the poller needs of the reactor."""
+class PollerReactor(Protocol):
+    """What the poller needs of Twisted's reactor (IReactorFDSet and IReactorTime)."""
+
+    def addReader(self, reader: Any) -> None:
+        """Call ``reader.doRead()`` whenever its descriptor is readable."""
+
+    def removeReader(self, reader: Any) -> None:
+        """Call it no more."""
+
+    def callLater(self, delay: float, callable: Any) -> Any:  # noqa: A002 - Twisted's name
+        """Call once, ``delay`` seconds from now."""
 
 
-@implementer(IReadDescriptor)
 class Poller:
     """
-    Calls the owners of descriptors when these become ready.
+    Calls the owners of descriptors when these become ready; to the reactor it is an ``IReadDescriptor``.
 
     :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
     :ivar round: number of the last poll that brought events, or of what ran since. Whose edge was handed out in
@@ -74,11 +79,11 @@ class Poller:
     """
 
     #: polls in one reactor turn while there is more to do
-    MAX_ROUNDS = 4
+    MAX_ROUNDS: Final = 4
 
     def __init__(
         self,
-        reactor: IPollerReactor,
+        reactor: PollerReactor,
         clock: Callable[[], float],
         *,
         buffer: ReceiveBuffer | None = None,
@@ -185,7 +190,7 @@ class Poller:
         """Name this descriptor in Twisted's log context."""
         return "dataplane"
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Any) -> None:
         """Called by the reactor at its end."""
 
     def doRead(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from socket import SocketType
-from typing import Protocol
+from typing import Final, Protocol
 
 from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller
 from netappliance.dataplane.sockets import pending_error
@@ -57,7 +57,7 @@ class Leg:
     )
 
     #: full reads in one turn of one leg, the fairness budget
-    BUDGET = 8
+    BUDGET: Final = 8
 
     peer: Leg
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from twisted.logger import Logger
 
-_log = Logger()
+_log = Logger(__name__)
 
 
 class Timed(Protocol):

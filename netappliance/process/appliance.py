@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from netappliance.dataplane.listener import ListenOptions, StreamListener
 from netappliance.dataplane.plane import DataPlane
-from netappliance.dataplane.poller import IPollerReactor, Poller
+from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.timers import TimerWheel
 from netappliance.sessions.admission import Admission
 from netappliance.sessions.table import SessionTable
@@ -55,8 +55,7 @@ class Appliance:
         self.reactor = reactor
         self.clock = clock
         self.rng = rng or random.Random()  # noqa: S311 - jitter and balancing, no secrets
-        poller_reactor: IPollerReactor = reactor
-        self.poller = Poller(poller_reactor, clock) if poller is None else poller
+        self.poller = Poller(reactor, clock) if poller is None else poller
         self.timers = TimerWheel(clock())
         self.sessions = SessionTable(clock)
         self.admission = Admission(configuration.appliance.max_connections)

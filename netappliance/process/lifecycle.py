@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from netappliance import __version__
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health.service import HealthService
 from netappliance.clusters.resolver import ResolverService
@@ -22,6 +23,7 @@ from netappliance.interfaces import IConnectionObserver
 from netappliance.logs.access_log import make_access_log
 from netappliance.logs.diagnostics import install_log_observer
 from netappliance.process import descriptors
+from netappliance.process.build import this_build
 from netappliance.process.descriptors import DescriptorPlan
 from netappliance.process.status import Status
 from netappliance.sessions.reasons import SHUTDOWN
@@ -144,6 +146,10 @@ class ApplianceService(MultiService):
             service.startService()
         self.status.ready = True
         appliance.reactor.callWhenRunning(self._install_signals)
+        build = this_build()
+        if build.changed:
+            _log.warn("the compiled modules are not of the sources beside them: {changed}", changed=build.changed)
+        _log.info("netappliance {version} ({build})", version=__version__, build=str(build))
         _log.info("ready: {count} services", count=len(self.services))
 
     def _fit_descriptors(self) -> DescriptorPlan:

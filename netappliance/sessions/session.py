@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from mypy_extensions import mypyc_attr
 
 from netappliance.sessions.reasons import CloseReason
 
@@ -18,6 +20,7 @@ Kind = Literal["udp", "tcp", "http", "https", "websocket"]
 Address = tuple[str, int]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Session:
     """
     One conversation between a client and a backend.
@@ -48,7 +51,7 @@ class Session:
     )
 
     #: the access log has a line for it when it ends
-    logged = True
+    logged: ClassVar[bool] = True
 
     def __init__(self, kind: Kind, listener: str, client: Address, local: Address, now: float) -> None:
         self.id = 0

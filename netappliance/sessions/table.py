@@ -14,7 +14,7 @@ from netappliance.sessions.session import Kind, Session
 if TYPE_CHECKING:
     from netappliance.interfaces import IConnectionObserver
 
-_log = Logger()
+_log = Logger(__name__)
 
 
 class ListenerTotals:

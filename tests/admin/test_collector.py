@@ -210,7 +210,7 @@ class CollectorTests(SynchronousTestCase):
     def test_process_facts(self) -> None:
         """Version, readiness, reloads, limits, zombies and the process's own numbers."""
         page = self.page()
-        self.assertRegex(page, r'netappliance_build_info\{version="[\d.]+"\} 1\.0')
+        self.assertRegex(page, r'netappliance_build_info\{compiled="(yes|no)",version="[\d.]+"\} 1\.0')
         self.assertIn('netappliance_config_reloads_total{result="failure"} 0.0', page)
         for name in ("ready 1.0", "zombies_total 0.0", "connections_limit 10.0", "connections_active 0.0"):
             self.assertIn(f"\nnetappliance_{name}\n", page)
@@ -284,6 +284,7 @@ class CollectorTests(SynchronousTestCase):
             "reason",
             "le",
             "version",
+            "compiled",
             "result",
             "observer",
         }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
+from socket import SocketType
 from tempfile import mkdtemp
 from typing import Any
 
@@ -22,7 +24,9 @@ from tests.dataplane.test_relay import FakeReactor
 
 
 class FakeSocket:
-    """A listening socket whose accepts follow a script of errors and connections."""
+    """A listening socket whose accepts follow a script of errors and connections; these are the kernel's."""
+
+    family, type, proto = socket.AF_INET, socket.SOCK_STREAM, 0
 
     def __init__(self, script: list[int | None]) -> None:
         self.script = script
@@ -35,26 +39,13 @@ class FakeSocket:
         code = self.script.pop(0)
         if code is not None:
             raise OSError(code, os.strerror(code))
-        reader, writer = os.pipe()
-        os.close(writer)
-        return reader, ("192.0.2.1", self.accepts)
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        return ours.detach(), ("192.0.2.1", self.accepts)
 
     def fileno(self) -> int:
         """None of the kernel's."""
         return -1
-
-
-class Connection:
-    """What became of an accepted descriptor."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self.closed = False
-
-    def close(self) -> None:
-        """Give it back."""
-        os.close(self.fd)
-        self.closed = True
 
 
 class ListenerTests(SynchronousTestCase):
@@ -65,15 +56,8 @@ class ListenerTests(SynchronousTestCase):
         self.reactor = reactor
         self.poller = Poller(self.reactor, self.reactor.seconds)
         self.timers = TimerWheel(0.0)
-        self.started: list[tuple[Connection, Address]] = []
+        self.started: list[tuple[SocketType, Address]] = []
         self.totals = ListenerTotals()
-        self.patch_accepted()
-
-    def patch_accepted(self) -> None:
-        """Connections here are pipes."""
-        from netappliance.dataplane import listener
-
-        self.patch(listener, "accepted", lambda sock, fd: Connection(fd))
 
     def make(self, script: list[int | None], limit: int = 100, queue: int = 10) -> StreamListener:
         """A listener with a scripted socket."""
@@ -85,7 +69,7 @@ class ListenerTests(SynchronousTestCase):
             timers=self.timers,
             admission=Admission(limit),
             totals=self.totals,
-            start_session=lambda sock, client: self.started.append((sock, client)),  # type: ignore[arg-type]
+            start_session=lambda sock, client: self.started.append((sock, client)),
         )
         made._sock = FakeSocket(script)  # type: ignore[assignment]
         made._accepting = True
@@ -95,8 +79,7 @@ class ListenerTests(SynchronousTestCase):
     def give_back(self) -> None:
         """Close what is open."""
         for connection, _ in self.started:
-            if not connection.closed:
-                connection.close()
+            connection.close()
         self.started.clear()
 
     def at(self, now: float) -> None:

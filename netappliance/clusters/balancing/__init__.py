@@ -13,7 +13,7 @@ from collections.abc import Callable
 from netappliance.clusters.balancing.least_connections import LeastConnections
 from netappliance.clusters.balancing.maglev import Maglev
 from netappliance.clusters.balancing.peak_ewma import PeakEwma
-from netappliance.clusters.balancing.policy import Policy
+from netappliance.clusters.balancing.policy import Policy, ThirdPartyPolicy
 from netappliance.clusters.balancing.power_of_two import PowerOfTwo
 from netappliance.clusters.balancing.randomly import Randomly
 from netappliance.clusters.balancing.rendezvous import Rendezvous
@@ -46,5 +46,4 @@ def make_balancer(name: str, rng: random.Random) -> Policy:
     ours = _OURS.get(name)
     if ours is not None:
         return ours(rng)
-    policy: Policy = find(IBalancerFactory, name).make(rng)
-    return policy
+    return ThirdPartyPolicy(name, find(IBalancerFactory, name).make(rng))

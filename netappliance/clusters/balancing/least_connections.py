@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.balancing.policy import Policy
 from netappliance.clusters.balancing.round_robin import RoundRobin
 
 
-class LeastConnections:
+class LeastConnections(Policy):
     """
     Looks at all and compares active / weight; ties go in weighted turn.
 
     Short sessions leave every backend idle most of the time: were ties not weighted, or were the coming connection
     counted in, the heaviest would take them all.
     """
-
-    needs_key = False
 
     def __init__(self) -> None:
         self._ties = RoundRobin()

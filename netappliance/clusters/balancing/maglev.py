@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
-from netappliance.clusters.balancing.policy import stable_hash
+from netappliance.clusters.balancing.policy import Policy, stable_hash
 
 #: slots; a prime, "at least 100 times the number of backends" for an even spread
 SIZE = 65537
 
 
-class Maglev:
+class Maglev(Policy):
     """
     A table of the configured members, so that every process has the same one.
 
@@ -19,7 +19,7 @@ class Maglev:
     alone move.
     """
 
-    needs_key = True
+    needs_key: bool = True
 
     def __init__(self) -> None:
         self._members: tuple[Backend, ...] = ()

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import LATENCY_DECAY_S, Backend
+from netappliance.clusters.balancing.policy import Policy
 from netappliance.clusters.balancing.power_of_two import two
 
 #: the first of the two, drawn by weight, stays unless it costs this many times the second: latencies never tie, and
@@ -14,16 +15,11 @@ from netappliance.clusters.balancing.power_of_two import two
 MARGIN = 2.0
 
 
-class PeakEwma:
+class PeakEwma(Policy):
     """Cost = latency x (1 + connections for its weight); one without a measurement is cheap, so that it gets one."""
-
-    needs_key = False
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-
-    def set_members(self, members: Sequence[Backend]) -> None:
-        """Nothing to remember."""
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Of two, the first, unless the second is clearly cheaper."""

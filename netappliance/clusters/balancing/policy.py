@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any
 
 from netappliance.clusters.backend import Backend
 
@@ -13,16 +13,41 @@ from netappliance.clusters.backend import Backend
 SEED = b"netappliance/1"
 
 
-class Policy(Protocol):
-    """See :class:`netappliance.interfaces.IBalancer`."""
+class Policy:
+    """What every policy is; see :class:`netappliance.interfaces.IBalancer`."""
 
-    needs_key: bool
+    needs_key: bool = False
 
     def set_members(self, members: Sequence[Backend]) -> None:
-        """The configured backends of the tier changed."""
+        """The configured backends of the tier changed; most policies remember nothing of them."""
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Choose one of ``backends``, a non-empty subset of the members."""
+        raise TypeError(f"{type(self).__name__} does not say how it chooses")
+
+
+class ThirdPartyPolicy(Policy):
+    """
+    A policy of a plug-in: what it returns is looked at before it goes further.
+
+    :raises TypeError: by :meth:`choose`, naming the plug-in that returned something else than a backend.
+    """
+
+    def __init__(self, name: str, balancer: Any) -> None:
+        self.needs_key = bool(balancer.needs_key)
+        self._name = name
+        self._balancer = balancer
+
+    def set_members(self, members: Sequence[Backend]) -> None:
+        """Tell it."""
+        self._balancer.set_members(members)
+
+    def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
+        """Ask it."""
+        chosen = self._balancer.choose(backends, key, now)
+        if not isinstance(chosen, Backend):
+            raise TypeError(f"balance = {self._name} chose {type(chosen).__name__}, not a Backend")
+        return chosen
 
 
 def stable_hash(*parts: bytes) -> int:

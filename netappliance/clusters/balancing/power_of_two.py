@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
-from netappliance.clusters.balancing.policy import weighted
+from netappliance.clusters.balancing.policy import Policy, weighted
 
 
 def two(rng: random.Random, backends: Sequence[Backend]) -> tuple[Backend, Backend]:
@@ -17,16 +17,11 @@ def two(rng: random.Random, backends: Sequence[Backend]) -> tuple[Backend, Backe
     return first, weighted(rng, [backend for backend in backends if backend is not first])
 
 
-class PowerOfTwo:
+class PowerOfTwo(Policy):
     """Nearly as even as looking at all, and it does not herd."""
-
-    needs_key = False
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-
-    def set_members(self, members: Sequence[Backend]) -> None:
-        """Nothing to remember."""
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Of two, the one with fewer connections for its weight; the first, which was drawn by weight, when equal."""

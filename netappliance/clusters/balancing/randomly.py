@@ -6,19 +6,14 @@ import random
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
-from netappliance.clusters.balancing.policy import weighted
+from netappliance.clusters.balancing.policy import Policy, weighted
 
 
-class Randomly:
+class Randomly(Policy):
     """No memory at all."""
-
-    needs_key = False
 
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
-
-    def set_members(self, members: Sequence[Backend]) -> None:
-        """Nothing to remember."""
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Draw."""

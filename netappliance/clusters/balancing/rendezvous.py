@@ -6,16 +6,13 @@ import math
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
-from netappliance.clusters.balancing.policy import stable_hash
+from netappliance.clusters.balancing.policy import Policy, stable_hash
 
 
-class Rendezvous:
+class Rendezvous(Policy):
     """Every backend draws a lot for the key; the highest wins. One leaving moves only its own keys."""
 
-    needs_key = True
-
-    def set_members(self, members: Sequence[Backend]) -> None:
-        """Nothing to remember."""
+    needs_key: bool = True
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Draw -weight / ln(u) for each with u from the hash of key and id."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import Backend
+from netappliance.clusters.balancing.policy import Policy
 
 
-class RoundRobin:
+class RoundRobin(Policy):
     """Each turn every backend gains its weight; the richest is chosen and pays the sum."""
-
-    needs_key = False
 
     def __init__(self) -> None:
         self._turn = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Final
 
 _HOST = re.compile(
     rb"((?=.{1,255}(?::|\Z))[0-9A-Za-z_](?:[0-9A-Za-z_.-]*[0-9A-Za-z_])?\.?|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{0,5}))?"
@@ -19,7 +20,7 @@ class Authorities(dict[bytes, "tuple[bytes, int] | None"]):
     """
 
     #: values remembered; peers choose them
-    LIMIT = 4096
+    LIMIT: Final = 4096
 
     def __missing__(self, value: bytes) -> tuple[bytes, int] | None:
         parsed = _parse(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Final
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 
@@ -45,7 +46,7 @@ class FieldNames:
     """
 
     #: names remembered; peers choose them
-    LIMIT = 2048
+    LIMIT: Final = 2048
 
     def __init__(self, special: dict[bytes, int]) -> None:
         self._special = special

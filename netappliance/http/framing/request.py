@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from netappliance.http.framing import body_length, names
 from netappliance.http.framing.authority import Authorities
@@ -50,8 +51,8 @@ class LastHead:
     __slots__ = ("_lines", "_missed", "_request", "fields")
 
     #: after so many requests that were different each time nothing is remembered for a while
-    GIVE_UP = 8
-    PAUSE = 256
+    GIVE_UP: Final = 8
+    PAUSE: Final = 256
 
     def __init__(self) -> None:
         self.fields = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -150,19 +151,32 @@ class ChainTests(SynchronousTestCase):
         self.assertEqual(self.chain(RaisingLate()).answered(exchange(), Answer(404)).status, 500)
 
     def test_a_wrong_answer_is_the_filter_s_error(self) -> None:
-        """No line of it reaches the client."""
-        for wrong in (
-            "yes",
-            Answer(100),
-            Answer(700),
-            Answer(302, lines=[b"Location: /\r\nX: y"]),
-            Answer(302, lines=["Location: /"]),  # type: ignore[list-item]
-            Answer(302, lines=[b"no colon"]),
-            Answer(302, lines=None),  # type: ignore[arg-type]
-            Answer(403, b"bytes"),  # type: ignore[arg-type]
-            Answer(200, body="text"),  # type: ignore[arg-type]
-        ):
-            chain = self.chain(Noting("a", self.notes, wrong))
+        """No line of it reaches the client; what has a wrong type fails where it is made, or where it is looked at."""
+
+        class Answering(RequestFilter):
+            """Makes its answer when it is asked."""
+
+            def __init__(self, make: Callable[[], Any]) -> None:
+                self.make = make
+
+            def request(self, exchange: Exchange) -> Answer | None:
+                """Answer."""
+                made: Answer | None = self.make()
+                return made
+
+        makers: tuple[Callable[[], Any], ...] = (
+            lambda: "yes",
+            lambda: Answer(100),
+            lambda: Answer(700),
+            lambda: Answer(302, lines=[b"Location: /\r\nX: y"]),
+            lambda: Answer(302, lines=["Location: /"]),  # type: ignore[list-item]
+            lambda: Answer(302, lines=[b"no colon"]),
+            lambda: Answer(302, lines=None),  # type: ignore[arg-type]
+            lambda: Answer(403, b"bytes"),  # type: ignore[arg-type]
+            lambda: Answer(200, body="text"),  # type: ignore[arg-type]
+        )
+        for make in makers:
+            chain = self.chain(Answering(make))
             answer = chain.request(exchange())
             assert answer is not None
             self.assertEqual((answer.status, answer.lines, chain.counters["a"].errors), (500, [], 1))

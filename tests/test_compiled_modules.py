@@ -1,0 +1,93 @@
+"""The list of compiled modules is whole, and a compiled build has all of it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from enum import Enum
+from importlib.machinery import ExtensionFileLoader
+from pathlib import Path
+from typing import Any, is_typeddict
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.process.build import this_build
+from tests.test_architecture import imports
+from tools.compiled_modules import INTERPRETED, compiled_modules
+
+ROOT = Path(__file__).resolve().parents[1]
+COMPILED = compiled_modules(ROOT)
+
+
+def dotted(path: str) -> str:
+    """Return a module's name."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+    """Yield (path, class) of all compiled classes but enumerations, whose constants are their members."""
+    for path in COMPILED:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.ClassDef) and not any("Enum" in ast.unparse(base) for base in node.bases):
+                yield path, node
+
+
+class ListTests(SynchronousTestCase):
+    """Of the sources."""
+
+    def test_what_the_data_plane_imports_is_compiled_too(self) -> None:
+        """Or an exception with a reason: a module that is forgotten would be a slow spot that nobody sees."""
+        paths = [path.relative_to(ROOT).as_posix() for path in ROOT.glob("netappliance/**/*.py")]
+        known = {dotted(path): path for path in paths}
+        missing = set()
+        for path in COMPILED:
+            for name in imports(ast.parse((ROOT / path).read_text())):
+                found = known.get(name) or known.get(name.rpartition(".")[0])
+                if found and found not in COMPILED and found.removeprefix("netappliance/") not in INTERPRETED:
+                    missing.add(f"{path} imports {found}")
+        self.assertEqual(missing, set())
+
+    def test_every_exception_has_a_reason(self) -> None:
+        """In words."""
+        self.assertEqual([name for name, reason in INTERPRETED.items() if len(reason.split()) < 3], [])
+
+    def test_constants_of_compiled_classes_are_declared_so(self) -> None:
+        """A bare assignment in a class body is an attribute of its instances, and absent where their __init__ is."""
+        bare = [
+            f"{path}: {node.name}.{ast.unparse(line)}"
+            for path, node in classes()
+            for line in node.body
+            if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) != "__slots__"
+        ]
+        self.assertEqual(bare, [])
+
+    def test_loggers_of_compiled_modules_are_named(self) -> None:
+        """Twisted finds the name in the caller's frame, which compiled code does not have."""
+        self.assertEqual([path for path in COMPILED if "Logger()" in (ROOT / path).read_text()], [])
+
+
+class CompiledBuildTests(SynchronousTestCase):
+    """Of what was built."""
+
+    def test_nothing_fell_back_to_being_interpreted(self) -> None:
+        """Every listed module is an extension, and its classes are native."""
+        if not this_build().compiled:
+            self.skipTest("a pure build")
+        interpreted = []
+        for path in COMPILED:
+            module = importlib.import_module(dotted(path))
+            assert module.__spec__ is not None
+            if not isinstance(module.__spec__.loader, ExtensionFileLoader):
+                interpreted.append(path)
+                continue
+            interpreted += [f"{path}: {found.__name__}" for found in vars(module).values() if fell_back(found, module)]
+        self.assertEqual(interpreted, [])
+
+
+def fell_back(found: Any, module: Any) -> bool:
+    """Say whether mypyc left this class of the module to the interpreter, and it is not of a kind that always is."""
+    if not isinstance(found, type) or found.__module__ != module.__name__:
+        return False
+    always = issubclass(found, (Enum, tuple)) or is_typeddict(found) or getattr(found, "_is_protocol", False)
+    return not always and "__mypyc_attrs__" not in vars(found)

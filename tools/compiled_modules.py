@@ -1,0 +1,60 @@
+"""
+Which modules are compiled: the one list, read by setup.py and the tests; imports nothing of the package.
+
+Every module of a room is compiled, but for those named with the reason why they stay interpreted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+#: folders (with all below them) and single modules, below ``netappliance/``
+ROOMS = (
+    "clusters/backend.py",
+    "clusters/backoff.py",
+    "clusters/balancing/",
+    "clusters/cluster.py",
+    "dataplane/",
+    "http/fields.py",
+    "http/framing/",
+    "http/message.py",
+    "sessions/",
+)
+
+#: module of a room, or imported by one -> why it stays interpreted
+INTERPRETED = {
+    "clusters/balancing/__init__.py": "finds policies by name, at the start",
+    "clusters/backend_section.py": "read at the start",
+    "clusters/section.py": "read at the start",
+    "config/values.py": "read at the start",
+    "dataplane/eager_writer.py": "a base with slots of none, of classes that are interpreted",
+    "dataplane/listener_service.py": "its classes are Twisted services",
+    "errors.py": "raised at the start",
+}
+
+
+def compiled_modules(root: Path) -> list[str]:
+    """
+    Return the paths of the modules to compile, relative to ``root``, sorted.
+
+    :param root: the folder that holds ``netappliance/``.
+    :raises ValueError: a room or an exception names nothing.
+    """
+    package = root / "netappliance"
+    names = sorted(path.relative_to(package).as_posix() for path in package.rglob("*.py"))
+    for rule in (*ROOMS, *INTERPRETED):
+        if not any(matches(name, rule) for name in names):
+            raise ValueError(f"tools/compiled_modules.py: there is no {rule}")
+    chosen = (name for name in names if any(matches(name, room) for room in ROOMS))
+    return [f"netappliance/{name}" for name in chosen if name not in INTERPRETED]
+
+
+def matches(name: str, rule: str) -> bool:
+    """Say whether a module's path is the rule's, or in its folder."""
+    return name == rule or (rule.endswith("/") and name.startswith(rule))
+
+
+def digests(root: Path, modules: list[str]) -> dict[str, str]:
+    """Return path -> SHA-256 of each module's source."""
+    return {path: hashlib.sha256((root / path).read_bytes()).hexdigest() for path in modules}
