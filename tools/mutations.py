@@ -123,7 +123,7 @@ def conditions(node: ast.AST) -> Iterator[tuple[str, int | None, ast.expr]]:
 
 
 def passed_over(node: ast.AST, field: str) -> bool:
-    """Say what decides nothing: annotations, decorators, docstrings, assertions, slots, what is for type checkers."""
+    """Say what decides nothing: annotations, decorators, documentation, assertions, slots, what is for type checkers."""
     if field in ("annotation", "returns", "decorator_list") or isinstance(node, ast.Assert):
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -132,7 +132,7 @@ def passed_over(node: ast.AST, field: str) -> bool:
         return True
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return True
-    if isinstance(node, ast.keyword) and node.arg == "strict":
+    if isinstance(node, ast.keyword) and node.arg in ("strict", "doc", "unit", "example"):
         return True
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal":
         return True

@@ -220,6 +220,8 @@ class LengthTests(RequestTests):
             (b"Content-Length: 999999999999999999\r\n", (999999999999999999, True)),
             (b"Content-Length: 7\r\ncontent-length: 07 , 7\r\nContent-Length: 7\r\n", (7, True)),
             (b"Content-Length: 0\r\nContent-Length: 0\r\n", (0, True)),
+            (b"Content-Length: 7\t,\t7\r\n", (7, True)),
+            (b"Content-Length: 999999999999999999,999999999999999999\r\n", (999999999999999999, True)),
             (b"Transfer-Encoding: chunked\r\n", (CHUNKED, True)),
             (b"Transfer-Encoding:\tCHUNKED\t\r\n", (CHUNKED, True)),
         ):
