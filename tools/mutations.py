@@ -123,7 +123,7 @@ def conditions(node: ast.AST) -> Iterator[tuple[str, int | None, ast.expr]]:
 
 
 def passed_over(node: ast.AST, field: str) -> bool:
-    """Say what decides nothing: annotations, decorators, documentation, assertions, slots, what is for type checkers."""
+    """Say what decides nothing: annotations, decorators, documentation, assertions, slots, what type checkers see."""
     if field in ("annotation", "returns", "decorator_list") or isinstance(node, ast.Assert):
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
