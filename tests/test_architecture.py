@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,6 +22,7 @@ PURE = (
     "config/schema.py",
     "config/loader.py",
     "errors.py",
+    "metrics/",
     "process/descriptors.py",
     "clusters/backoff.py",
     "clusters/balancing/",
@@ -40,10 +42,9 @@ PURE = (
     "http/routing/",
     "http/statistics.py",
     "sessions/admission.py",
-    "sessions/histogram.py",
     "sessions/reasons.py",
     "sessions/session.py",
-    "tcp/proxy_protocol/",
+    "proxy_protocol/",
     "tracker/sock_diag/cgroups.py",
     "tracker/conntrack/columns.py",
     "tracker/conntrack/ctnetlink.py",
@@ -52,7 +53,7 @@ PURE = (
     "tracker/counting/hosts.py",
     "tracker/sock_diag/inet_diag.py",
     "tracker/sock_diag/longterm.py",
-    "tracker/commands/longterm_settings.py",
+    "cli/longterm_settings.py",
     "tracker/conntrack/nftables.py",
     "tracker/counting/places.py",
     "tracker/sock_diag/proc_tcp.py",
@@ -71,20 +72,58 @@ PURE = (
 #: what it may not import; `random` is taken as an argument and imported for its type only
 IMPURE = {"twisted", "socket", "select", "time", "ssl", "threading", "subprocess"}
 
-#: folder -> folders of ours that it must not know
-LAYERS = {
-    "dataplane": {"tcp", "udp", "http", "admin", "tracker", "clusters"},
-    "sessions": {"tcp", "udp", "http", "tracker", "dataplane"},
-    "clusters": {"tcp", "udp", "http", "admin", "tracker", "dataplane"},
-    "config": {"tcp", "udp", "http", "admin", "tracker", "clusters", "dataplane"},
+#: room -> the rooms that it knows, for types too; each knows only rooms above it here, so that data flows one way
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "interfaces": set(),
+    "plugins": set(),
+    "metrics": set(),
+    "config": {"errors", "interfaces", "plugins"},
+    "endpoints": {"errors"},
+    "clusters": {"config", "errors", "interfaces", "metrics"},
+    "sessions": {"clusters", "interfaces", "metrics"},
+    "logs": {"errors", "interfaces", "sessions"},
+    "dataplane": {"config", "errors", "metrics", "sessions"},
+    "proxy_protocol": {"sessions"},
+    "filters": {"config", "errors", "interfaces"},
+    "process": {"clusters", "config", "dataplane", "errors", "interfaces", "logs", "sessions"},
+    "tcp": {"clusters", "config", "dataplane", "errors", "interfaces", "process", "proxy_protocol", "sessions"},
+    "udp": {"clusters", "config", "dataplane", "errors", "filters", "interfaces", "metrics", "process", "sessions"},
+    "http": {
+        *("clusters", "config", "dataplane", "errors", "filters", "interfaces", "logs", "metrics", "process"),
+        *("proxy_protocol", "sessions"),
+    },
+    "qcmp": {"config", "dataplane", "errors", "interfaces", "process", "udp"},
+    "demo": {"config", "endpoints", "errors", "interfaces", "process"},
+    "admin": {
+        *("clusters", "config", "dataplane", "endpoints", "errors", "interfaces", "logs", "metrics", "process"),
+        "sessions",
+    },
+    "tracker": {"admin", "config", "errors", "interfaces", "logs", "metrics", "process", "sessions"},
+    "testing": {"clusters", "config", "errors", "http", "interfaces", "sessions", "tracker", "udp"},
+    "application": {"config", "errors", "process"},
+    "cli": {"admin", "application", "config", "endpoints", "http", "qcmp", "tracker", "udp"},
 }
+#: modules of http that still import each other in circles
+IN_THE_KNOT = {
+    f"netappliance.http.{name}"
+    for name in (
+        *("access_log", "service", "backends.pool", "backends.upstream", "forwarding.backend_attempts"),
+        *("forwarding.bodies", "forwarding.client", "forwarding.deadlines", "forwarding.forwarding"),
+        *("forwarding.response_relay", "forwarding.tunnel"),
+    )
+}
+#: where things are put together by name; they may know everything
+TOP = ("__init__.py", "__main__.py", "plugins/builtin.py")
+#: only what builds the services of a kind knows what it is given
+COMPOSITION = ("/kind.py", "/kinds.py")
 
 
-def modules() -> Iterator[tuple[str, ast.Module, str]]:
-    """Yield (path below the package, tree, text) of every module."""
-    for path in sorted(CODE.rglob("*.py")):
-        text = path.read_text()
-        yield str(path.relative_to(CODE)), ast.parse(text), text
+@cache
+def modules() -> list[tuple[str, ast.Module, str]]:
+    """Return (path below the package, tree, text) of every module."""
+    texts = {path: path.read_text() for path in sorted(CODE.rglob("*.py"))}
+    return [(str(path.relative_to(CODE)), ast.parse(text), text) for path, text in texts.items()]
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -95,13 +134,64 @@ def imports(tree: ast.Module) -> Iterator[str]:
         if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
         for node in ast.walk(block)
     }
-    for node in ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    yield from _imported(node for node in ast.walk(tree) if id(node) not in typing_only)
+
+
+def all_imports(tree: ast.Module) -> Iterator[str]:
+    """Yield the dotted names that a module imports anywhere: at run time, in functions, for types."""
+    yield from _imported(ast.walk(tree))
+
+
+def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return module -> modules of ours that it imports, all by their dotted names."""
+    trees = {dotted(name): tree for name, tree, _ in modules()}
+    graph: dict[str, set[str]] = {}
+    for module, tree in trees.items():
+        # a name may be a module, or something in one
+        found = {name if name in trees else name.rpartition(".")[0] for name in all_imports(tree)}
+        graph[module] = (found & trees.keys()) - {module}
+    return graph
+
+
+def dotted(path: str) -> str:
+    """Return the name that a module of ours is imported by."""
+    return ".".join(("netappliance", *path.removesuffix(".py").split("/"))).removesuffix(".__init__")
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the strongly connected components of more than one module, as Tarjan's algorithm finds them."""
+    found: list[list[str]] = []
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(module: str) -> None:
+        order[module] = lowest[module] = len(order)
+        path.append(module)
+        for other in graph[module]:
+            if other not in order:
+                visit(other)
+            if other in path:
+                lowest[module] = min(lowest[module], lowest[other])
+        if lowest[module] == order[module]:
+            start = path.index(module)
+            members = path[start:]
+            del path[start:]
+            if len(members) > 1:
+                found.append(sorted(members))
+
+    for module in graph:
+        if module not in order:
+            visit(module)
+    return found
 
 
 class ArchitectureTests(SynchronousTestCase):
@@ -147,16 +237,48 @@ class ArchitectureTests(SynchronousTestCase):
         names = [name for name, _, _ in modules()]
         self.assertEqual([rule for rule in PURE if not any(name.startswith(rule) for name in names)], [])
 
-    def test_layers_know_only_what_is_below_them(self) -> None:
+    def test_rooms_know_only_what_is_below_them(self) -> None:
         """Data flows one way."""
         found = []
         for name, tree, _ in modules():
-            forbidden = LAYERS.get(name.partition("/")[0], set())
-            for imported in imports(tree):
+            room = name.partition("/")[0].removesuffix(".py")
+            if name in TOP or name == "plugins/__init__.py":
+                continue
+            known = {room, *ROOMS.get(room, ())}
+            for imported in all_imports(tree):
                 parts = imported.split(".")
-                if parts[0] == "netappliance" and len(parts) > 1 and parts[1] in forbidden:
+                if parts[0] == "netappliance" and len(parts) > 2 and parts[1] not in known:
                     found.append(f"{name}: {imported}")
         self.assertEqual(found, [])
+
+    def test_every_room_is_in_the_table_below_those_that_know_it(self) -> None:
+        """And only the interfaces, the errors and the application lie loose."""
+        rooms = {name.partition("/")[0] for name, _, _ in modules()} - {"__init__.py", "__main__.py"}
+        loose = ("interfaces.py", "errors.py", "application.py")
+        self.assertEqual({room.removesuffix(".py") if room in loose else room for room in rooms}, set(ROOMS))
+        order = list(ROOMS)
+        for room, known in ROOMS.items():
+            self.assertLessEqual(known, set(order[: order.index(room)]), room)
+
+    def test_services_do_not_know_the_appliance(self) -> None:
+        """Only what builds the services of a kind does; they are given what they need."""
+        knowing = [
+            name
+            for name, tree, _ in modules()
+            if any(imported.startswith("netappliance.process.appliance.") for imported in all_imports(tree))
+            and not name.endswith(COMPOSITION)
+        ]
+        self.assertEqual(knowing, ["application.py", "process/lifecycle.py"])
+
+    def test_no_imports_go_in_a_circle(self) -> None:
+        """Those for types and those inside functions count too."""
+        found = [circle for circle in circles(import_graph()) if not set(circle) <= IN_THE_KNOT]
+        self.assertEqual(found, [])
+
+    def test_a_circle_would_be_found(self) -> None:
+        """Through any number of modules, and several at once."""
+        graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+        self.assertEqual(circles(graph), [["d", "e"], ["a", "b", "c"]])
 
     def test_only_application_knows_the_reactor(self) -> None:
         """Everything else is given one."""

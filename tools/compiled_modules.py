@@ -19,6 +19,7 @@ ROOMS = (
     "http/fields.py",
     "http/framing/",
     "http/message.py",
+    "metrics/",
     "sessions/",
 )
 

@@ -15,8 +15,8 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
+from netappliance.metrics.histogram import SESSION_DURATION_BUCKETS, Histogram
 from netappliance.process.build import this_build
-from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 if TYPE_CHECKING:
     from netappliance.clusters.cluster import Cluster

@@ -1,1 +1,1 @@
-"""``python -m netappliance COMMAND``: small tools beside ``twistd proxy``."""
+"""Commands beside ``twistd proxy``: ``python -m netappliance COMMAND``, ``twistd conntrack``, ``twistd longterm``."""

@@ -11,8 +11,7 @@ from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.balancing import make_balancer
 from netappliance.clusters.section import ClusterSection
-from netappliance.sessions.histogram import Histogram
-from netappliance.sessions.session import Address
+from netappliance.metrics.histogram import Histogram
 
 _log = Logger(__name__)
 
@@ -144,7 +143,7 @@ class Cluster:
         balancer = self._primary if primaries else self._backup
         return balancer.choose(tuple(weighty or chosen), key, now)
 
-    def client_key(self, client: Address) -> bytes:
+    def client_key(self, client: tuple[str, int]) -> bytes:
         """Return what hash policies hash for a client, by ``balance_key``; empty for policies that hash nothing."""
         if not self.needs_key:
             return b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Generic, TypeVar
 
-from netappliance.sessions.histogram import Histogram
+from netappliance.metrics.histogram import Histogram
 
 T = TypeVar("T")
 

@@ -49,12 +49,12 @@ class FilterFamily:
     """
     The filters of one family: ours, and those of plug-ins.
 
-    :param interface: what plug-ins of the family provide. :param where: the section that uses them, in its brackets.
+    :param interface: what plug-ins of the family provide. :ivar where: the section that uses them, in its brackets.
     """
 
     def __init__(self, interface: Any, where: str, builtin: Sequence[BuiltinFilter]) -> None:
         self._interface = interface
-        self._where = where
+        self.where = where
         self._builtin = builtin
         self._by_name = {word: kind for kind in builtin for word in (kind.name, *kind.aliases)}
 
@@ -110,6 +110,6 @@ class FilterFamily:
             try:
                 kind = self.filter_kind(section.kind)
             except ValueError as error:
-                raise ValueError(f"a filter for {self._where}, which kind = {section.kind} is not: {error}") from None
+                raise ValueError(f"a filter for {self.where}, which kind = {section.kind} is not: {error}") from None
             built.append((name, kind.make(section, resources)))
         return built

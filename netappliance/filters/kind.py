@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zope.interface import implementer
@@ -12,6 +13,7 @@ from netappliance.config import values
 from netappliance.config.ini import RawSection
 from netappliance.config.schema import option, suggestion
 from netappliance.errors import ConfigProblem
+from netappliance.filters.family import FilterFamily
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
@@ -26,31 +28,32 @@ class AnyFilterSection:
     kind: str = option(values.text, required=True, unit="kind", doc="The kind of filter.", example="capture")
 
 
+#: where the families are; loaded only by files that have filters
+FAMILIES = ("netappliance.udp.filters", "netappliance.http.filters")
+
+
+def _families() -> list[FilterFamily]:
+    return [import_module(package).FAMILY for package in FAMILIES]
+
+
 def filter_kind(name: str) -> Any:
     """
     Return the kind of filter with this name or alias, of datagrams or of requests.
 
     :raises ValueError: lists the known ones of both.
     """
-    # imported here: the two families are loaded only by files that have filters
-    from netappliance.http import filters as request_filters
-    from netappliance.udp import filters as datagram_filters
-
-    for family in (datagram_filters, request_filters):
+    families = _families()
+    for family in families:
         try:
             return family.filter_kind(name)
         except ValueError:
             pass
-    datagrams, requests = " | ".join(datagram_filters.filter_names()), " | ".join(request_filters.filter_names())
-    raise ValueError(f"for [udp]: {datagrams}; for [route]: {requests}")
+    raise ValueError("; ".join(f"for {family.where}: {' | '.join(family.filter_names())}" for family in families))
 
 
 def filter_names() -> list[str]:
     """Return the names of all filters, those of datagrams first."""
-    from netappliance.http import filters as request_filters
-    from netappliance.udp import filters as datagram_filters
-
-    return [*datagram_filters.filter_names(), *request_filters.filter_names()]
+    return [name for family in _families() for name in family.filter_names()]
 
 
 @implementer(ISectionKind)
@@ -75,13 +78,11 @@ class FilterKind:
 
     def variants(self) -> Iterator[tuple[str, type]]:
         """Yield every kind of filter, for the documentation."""
-        from netappliance.http import filters as request_filters
-        from netappliance.udp import filters as datagram_filters
-
-        yield from datagram_filters.kinds()
-        seen = {selector for selector, _ in datagram_filters.kinds()}
         # python is the one kind that both families have, with the same options
-        yield from (each for each in request_filters.kinds() if each[0] not in seen)
+        variants: dict[str, type] = {}
+        for family in _families():
+            variants |= family.kinds()
+        yield from variants.items()
 
     def check(self, section: Any, configuration: Configuration) -> Iterable[ConfigProblem]:
         """The services and routes that use it build it, and say what is wrong."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
+from netappliance.metrics.histogram import SESSION_DURATION_BUCKETS, Histogram
 from netappliance.sessions.reasons import ZOMBIE, CloseReason
 from netappliance.sessions.session import Kind, Session
 

@@ -11,9 +11,9 @@ from netappliance.clusters.backend import Backend
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, WRITABLE
 from netappliance.dataplane.relay import Leg
 from netappliance.dataplane.sockets import peer_address, pending_error, reset_on_close, start_connect
+from netappliance.proxy_protocol import HeaderReader
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address, Session
-from netappliance.tcp.proxy_protocol import ProxyHeader, ProxyProtocolError, parse_header
 from netappliance.tcp.terms import TcpTerms
 
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
@@ -44,8 +44,8 @@ class TcpSession(Session):
         "_connect_started",
         "_connecting",
         "_deadline",
-        "_header",
         "_hold",
+        "_reader",
         "_terms",
         "_tried",
         "timer_slot",
@@ -64,7 +64,8 @@ class TcpSession(Session):
         self._deadline = 0.0
         self._attempts = 0
         self._tried: list[Backend] | None = None
-        self._header: ProxyHeader | None = None
+        #: of the PROXY header, where one is expected
+        self._reader: HeaderReader | None = None
         #: bytes that the client sent before there was a backend; from here on: bytes for the backend's start
         self._hold = b""
 
@@ -78,6 +79,7 @@ class TcpSession(Session):
         try:
             if terms.expects_header:
                 self.state = "header"
+                self._reader = HeaderReader()
                 self._set_deadline(terms.header_timeout_s)
                 terms.poller.add(leg.sock.fileno(), self._read_header)
             else:
@@ -93,6 +95,9 @@ class TcpSession(Session):
         terms = self._terms
         if mask & ENDING:
             leg.ending = True
+        reader = self._reader
+        if reader is None:
+            return
         while True:
             try:
                 data = leg.sock.recv(4096)
@@ -104,24 +109,18 @@ class TcpSession(Session):
             if not data:
                 self.close(HEADER_FIN)
                 return
-            self._hold += data
-            try:
-                parsed = parse_header(self._hold)
-            except ProxyProtocolError as error:
-                self.notes = {"proxy_protocol": str(error)}
-                self.close(HEADER_MALFORMED)
-                return
-            if parsed is not None:
+            if reader.feed(data):
                 break
-        header, length = parsed
+        header = reader.header
+        if header is None:
+            self.notes = {"proxy_protocol": reader.refusal}
+            self.close(HEADER_MALFORMED)
+            return
         self.last_active = terms.poller.now
-        self._header = header
-        if header.source is not None:
-            self.client = header.source
-        if header.destination is not None:
-            self.local = header.destination
-        leg.received += len(self._hold) - length
-        self._hold = self._hold[length:]
+        self.client = header.source or self.client
+        self.local = header.destination or self.local
+        leg.received = len(reader.rest)
+        self._hold = reader.rest
         terms.poller.redirect(leg.sock.fileno(), self._on_client_early)
         # edges came and went while we read: what is still there must be looked for
         leg.readable = True
@@ -226,7 +225,8 @@ class TcpSession(Session):
         client.peer = leg
         terms.poller.redirect(sock.fileno(), leg.on_ready)
         terms.poller.redirect(client.sock.fileno(), client.on_ready)
-        first = terms.first_bytes(self.client, self.local, self._header) + self._hold
+        header = self._reader.header if self._reader is not None else None
+        first = terms.first_bytes(self.client, self.local, header) + self._hold
         self._hold = b""
         client.pending = None
         if first:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from netappliance.clusters.cluster import Cluster
 from netappliance.dataplane.plane import DataPlane
+from netappliance.proxy_protocol import ProxyHeader, encode_v1, encode_v2
 from netappliance.sessions.session import Address
 from netappliance.sessions.table import ListenerTotals
-from netappliance.tcp.proxy_protocol import ProxyHeader, encode_v1, encode_v2
 
 if TYPE_CHECKING:
     from netappliance.tcp.section import TcpSection

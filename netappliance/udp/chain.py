@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netappliance.sessions.histogram import Histogram
+from netappliance.metrics.histogram import Histogram
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop
 
 #: seconds; Quilkin's own steps

@@ -23,9 +23,9 @@ from netappliance.dataplane.accept_queue import AcceptQueue
 from netappliance.dataplane.plane import DataPlane
 from netappliance.logs.access_log import AccessLog
 from netappliance.logs.reopenable import ReopenableFile
+from netappliance.metrics.histogram import Histogram
 from netappliance.process.status import Status
 from netappliance.sessions.admission import Admission
-from netappliance.sessions.histogram import Histogram
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Kind, Session
 from netappliance.sessions.table import SessionTable

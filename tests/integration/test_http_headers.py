@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 
-from netappliance.tcp.proxy_protocol import encode_v1, encode_v2
+from netappliance.proxy_protocol import encode_v1, encode_v2
 from tests.integration.http_support import HttpProxyTestCase, Message, get, post, response, wait_for
 
 BARE = "identity_headers =\nsession_header =\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 
-from netappliance.tcp.proxy_protocol import encode_v2
+from netappliance.proxy_protocol import encode_v2
 from tests.integration.http_support import (
     BackendConnection,
     Client,

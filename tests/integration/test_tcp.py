@@ -10,7 +10,7 @@ import socket
 import struct
 import threading
 
-from netappliance.tcp.proxy_protocol import encode_v1, encode_v2, parse_header
+from netappliance.proxy_protocol import encode_v1, encode_v2, parse_header
 from tests.integration.support import (
     BUDGET_S,
     Peer,

@@ -14,14 +14,14 @@ proxy = ServiceMaker(
 
 conntrack = ServiceMaker(
     "netappliance conntrack",
-    "netappliance.tracker.commands.conntrack_command",
+    "netappliance.cli.conntrack_command",
     "The host's connections by state and remote end for Prometheus, with conntrack_exporter's flags and metrics.",
     "conntrack",
 )
 
 longterm = ServiceMaker(
     "netappliance longterm",
-    "netappliance.tracker.commands.longterm_command",
+    "netappliance.cli.longterm_command",
     "Long-lived TCP connections by port for Prometheus, with tcp_established_exporter's settings and metric.",
     "longterm",
 )

@@ -13,9 +13,9 @@ from netappliance.http.forwarding.forwarding import Forwarding
 from netappliance.http.forwarding.identity import ClientIdentity
 from netappliance.http.framing.request import LastHead
 from netappliance.http.message import Refusal
+from netappliance.proxy_protocol import ProxyProtocolError, parse_header
 from netappliance.sessions.reasons import INTERNAL, SHUTDOWN, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address, Session
-from netappliance.tcp.proxy_protocol import ProxyProtocolError, parse_header
 
 if TYPE_CHECKING:
     from netappliance.http.service import HttpService

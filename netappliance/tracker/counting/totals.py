@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netappliance.sessions.histogram import Histogram
+from netappliance.metrics.histogram import Histogram
 from netappliance.tracker.conntrack import ctnetlink
 
 #: gauges of the seed's table; the fifth takes what has no state and is not shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netappliance.sessions.histogram import Histogram
+from netappliance.metrics.histogram import Histogram
 from netappliance.tracker.counting.totals import Totals
 from netappliance.tracker.sock_diag.inet_diag import TcpInfo
 

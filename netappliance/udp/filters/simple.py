@@ -8,7 +8,7 @@ from typing import Any
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.filters.python import PythonSection, made_from
-from netappliance.sessions.histogram import Histogram
+from netappliance.metrics.histogram import Histogram
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
 from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
 

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Iterator
 from typing import Literal
 
+from netappliance.proxy_protocol.header import MAX_V2, ProxyHeader, ProxyProtocolError
+from netappliance.proxy_protocol.v1 import ip_pair
 from netappliance.sessions.session import Address, unix_address
-from netappliance.tcp.proxy_protocol.header import MAX_V2, ProxyHeader, ProxyProtocolError
-from netappliance.tcp.proxy_protocol.v1 import ip_pair
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 TLV_CRC32C = 0x03

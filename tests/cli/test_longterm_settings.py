@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.tracker.commands import longterm_settings
-from netappliance.tracker.commands.longterm_settings import DEFAULTS, LISTEN, normalized, parse_file
+from netappliance.cli import longterm_settings
+from netappliance.cli.longterm_settings import DEFAULTS, LISTEN, normalized, parse_file
 
 
 def chosen(

@@ -12,8 +12,8 @@ from twisted.protocols.haproxy._v1parser import V1Parser
 from twisted.protocols.haproxy._v2parser import V2Parser
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.tcp.proxy_protocol import MAX_V2, ProxyProtocolError, encode_v1, encode_v2, parse_header
-from netappliance.tcp.proxy_protocol.v2 import SIGNATURE, crc32c
+from netappliance.proxy_protocol import MAX_V2, HeaderReader, ProxyProtocolError, encode_v1, encode_v2, parse_header
+from netappliance.proxy_protocol.v2 import SIGNATURE, crc32c
 
 V4 = (("192.0.2.7", 4711), ("198.51.100.1", 443))
 V6 = (("2001:db8::7", 4711), ("2001:db8::1", 443))
@@ -204,3 +204,25 @@ class AnyBytesTests(SynchronousTestCase):
         parsed = parse_header(header + rest)
         assert parsed is not None
         self.assertEqual((parsed[0].raw, parsed[1]), (header, len(header)))
+
+
+class ReaderTests(SynchronousTestCase):
+    """The start of a connection, in pieces."""
+
+    def test_however_it_is_cut_the_header_and_the_rest_are_told_apart(self) -> None:
+        """Decided with the header's last byte, not before."""
+        for header in (encode_v1(*V4), encode_v2(*V6)):
+            for cut in range(len(header)):
+                reader = HeaderReader()
+                self.assertFalse(reader.feed(header[:cut]), cut)
+                self.assertIsNone(reader.header)
+                self.assertTrue(reader.feed(header[cut:] + b"GET /"))
+                assert reader.header is not None
+                self.assertEqual((reader.header.raw, reader.rest, reader.refusal), (header, b"GET /", ""))
+
+    def test_what_cannot_become_a_header_is_refused_with_the_reason(self) -> None:
+        """As soon as that is clear."""
+        reader = HeaderReader()
+        self.assertFalse(reader.feed(b"PROXY TCP4 192.0.2.7 "))
+        self.assertTrue(reader.feed(b"x y z\r\n"))
+        self.assertEqual((reader.header, reader.refusal), (None, "bad address in version 1 line"))

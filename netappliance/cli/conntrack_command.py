@@ -11,9 +11,9 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from netappliance import __version__
+from netappliance.cli.standalone_tracker import StandaloneService
 from netappliance.config.values import stream_endpoint
 from netappliance.tracker.collector import TrackerCollector
-from netappliance.tracker.commands.standalone import StandaloneService
 from netappliance.tracker.conntrack.ctnetlink import address
 from netappliance.tracker.counting.hosts import ignore_rule
 from netappliance.tracker.section import TrackerSection

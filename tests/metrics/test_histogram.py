@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.sessions.histogram import SESSION_DURATION_BUCKETS, Histogram
+from netappliance.metrics.histogram import SESSION_DURATION_BUCKETS, Histogram
 
 
 class HistogramTests(SynchronousTestCase):

@@ -6,8 +6,8 @@ import ipaddress
 import re
 from typing import Literal
 
+from netappliance.proxy_protocol.header import ProxyHeader, ProxyProtocolError
 from netappliance.sessions.session import Address
-from netappliance.tcp.proxy_protocol.header import ProxyHeader, ProxyProtocolError
 
 PREFIX = b"PROXY "
 #: the longest line with its CR LF; "107 characters ... is enough to store all the line and a trailing zero"

@@ -12,8 +12,8 @@ from twisted.application.service import IService
 from twisted.python import usage
 
 from netappliance import __version__
-from netappliance.tracker.commands.longterm_settings import DEFAULTS, LongTermSettings, normalized, parse_file, settings
-from netappliance.tracker.commands.standalone import StandaloneService
+from netappliance.cli.longterm_settings import DEFAULTS, LongTermSettings, normalized, parse_file, settings
+from netappliance.cli.standalone_tracker import StandaloneService
 from netappliance.tracker.section import TrackerSection
 from netappliance.tracker.service import TrackerService
 from netappliance.tracker.sock_diag.socket_collector import SocketCollector

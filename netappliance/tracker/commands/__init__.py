@@ -1,1 +1,0 @@
-"""``twistd conntrack`` and ``twistd longterm``."""
