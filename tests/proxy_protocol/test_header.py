@@ -224,5 +224,5 @@ class ReaderTests(SynchronousTestCase):
         """As soon as that is clear."""
         reader = HeaderReader()
         self.assertFalse(reader.feed(b"PROXY TCP4 192.0.2.7 "))
-        self.assertTrue(reader.feed(b"x y z\r\n"))
+        self.assertTrue(reader.feed(b"x 1 2\r\n"))
         self.assertEqual((reader.header, reader.refusal), (None, "bad address in version 1 line"))
