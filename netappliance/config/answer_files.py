@@ -1,4 +1,4 @@
-"""Template files of our own HTTP answers: which file is for which status, and what may stand in one."""
+"""PageTemplate files of our own HTTP answers: which file is for which status, and what may stand in one."""
 
 from __future__ import annotations
 
@@ -94,9 +94,12 @@ def answer_files(text: str) -> tuple[AnswerFile, ...]:
     return tuple(found.values())
 
 
-class Template:
+class PageTemplate:
     """
     The body of an answer, with places for values.
+
+    Not a :class:`netappliance.http.expansion.Template`: pages are prose and scripts, in which a lone dollar sign is
+    nothing special, their places are for what is known of an answer, and values are escaped as the media type needs it.
 
     :ivar media: media type. :ivar fields: names of the placeholders in it.
     """
@@ -157,7 +160,7 @@ def escaped(value: str, media: bytes) -> str:
 
 
 #: (status, media type) -> template
-Templates = dict[tuple[int, bytes], Template]
+Templates = dict[tuple[int, bytes], PageTemplate]
 
 
 def load_templates(files: Iterable[AnswerFile]) -> Templates:
@@ -170,7 +173,7 @@ def load_templates(files: Iterable[AnswerFile]) -> Templates:
     wrong = []
     for each in files:
         try:
-            loaded[each.status, each.media] = Template(_read(each.path), each.media)
+            loaded[each.status, each.media] = PageTemplate(_read(each.path), each.media)
         except (OSError, ValueError) as error:
             why = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
             wrong.append(f"{each.status} = {each.path}: {why}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from netappliance.config.answer_files import CONTENT_TYPES, MEDIA, REASONS, Template, Templates, escaped
+from netappliance.config.answer_files import CONTENT_TYPES, MEDIA, REASONS, PageTemplate, Templates, escaped
 from netappliance.http import fields
 from netappliance.http.message import Answer
 
@@ -98,9 +98,9 @@ class Answers:
         self._listener = listener or {}
         self._clusters = dict(clusters or {})
         self._builtin = {
-            b"text/html": Template(_HTML, b"text/html"),
-            b"application/json": Template(_JSON, b"application/json"),
-            b"text/plain": Template(_TEXT, b"text/plain"),
+            b"text/html": PageTemplate(_HTML, b"text/html"),
+            b"application/json": PageTemplate(_JSON, b"application/json"),
+            b"text/plain": PageTemplate(_TEXT, b"text/plain"),
         }
         self._pages: dict[object, _Page] = {}
         self._accepted: dict[tuple[bytes, tuple[bytes, ...]], bytes] = {}
@@ -148,7 +148,7 @@ class Answers:
         lines = _lines(answer) if answer.lines or answer.status == 401 else _USUAL
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (page.head, lines, size, body)
 
-    def _template(self, status: int, cluster: str, accept: bytes) -> Template:
+    def _template(self, status: int, cluster: str, accept: bytes) -> PageTemplate:
         for templates in (self._clusters.get(cluster), self._listener):
             if templates:
                 offered = tuple(media for media in _ORDER if (status, media) in templates)
@@ -208,7 +208,7 @@ def _connection(keep_alive: bool, minor: int) -> bytes:
     return b"" if minor else b"Connection: keep-alive\r\n"
 
 
-def _compile(answer: Answer, template: Template, connection: bytes, known: tuple[str, ...]) -> _Page:
+def _compile(answer: Answer, template: PageTemplate, connection: bytes, known: tuple[str, ...]) -> _Page:
     """Make a page; ``known`` is route, cluster, backend and, where the template shows them, location, retry_after."""
     route, cluster, backend, location, retry_after = (*known, "", "")[:5]
     reason = reason_of(answer.status)

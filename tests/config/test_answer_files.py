@@ -1,4 +1,4 @@
-"""Template files of answers: what may be configured, what may stand in a file."""
+"""PageTemplate files of answers: what may be configured, what may stand in a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netappliance.config.answer_files import (
     MAX_TEMPLATE,
     PLACEHOLDERS,
     AnswerFile,
-    Template,
+    PageTemplate,
     answer_files,
     load_templates,
 )
@@ -56,7 +56,7 @@ class TemplateTests(SynchronousTestCase):
 
     def render(self, text: str, media: bytes = HTML, hole: str = "-", **fields: str) -> str:
         """The pieces, joined by H."""
-        return "H".join(Template(text, media).pieces(fields, hole))
+        return "H".join(PageTemplate(text, media).pieces(fields, hole))
 
     def test_placeholders_are_filled_and_absent_values_are_empty(self) -> None:
         """Both spellings, and dollar signs that are none."""
@@ -66,7 +66,7 @@ class TemplateTests(SynchronousTestCase):
     def test_an_unknown_placeholder_is_an_error_that_lists_the_known(self) -> None:
         """So that no page shows $cause to the public."""
         for text in ("$cause", "${cause}", "${}", "${why }"):
-            error = str(self.assertRaises(ValueError, Template, text, HTML))
+            error = str(self.assertRaises(ValueError, PageTemplate, text, HTML))
             for name in PLACEHOLDERS:
                 self.assertIn(f"${name}", error)
 
@@ -90,7 +90,7 @@ class TemplateTests(SynchronousTestCase):
     def test_any_text_renders_or_is_refused(self, text: str, value: str) -> None:
         """And what is left of a dollar-free text is the text."""
         try:
-            made = Template(text, HTML)
+            made = PageTemplate(text, HTML)
         except ValueError:
             self.assertIn("$", text)
             return

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.config.answer_files import TEMPLATE_STATUSES, Template
+from netappliance.config.answer_files import TEMPLATE_STATUSES, PageTemplate
 from netappliance.http.answers import REMEMBERED, Answers, preferred, reason_of
 from netappliance.http.message import Answer
 
@@ -154,8 +154,8 @@ class TemplateTests(SynchronousTestCase):
     def test_a_cluster_s_template_comes_before_the_listener_s_and_that_before_ours(self) -> None:
         """For its status alone."""
         answers = Answers(
-            {(503, HTML): Template("listener $status", HTML), (404, HTML): Template("listener $status", HTML)},
-            {"web": {(503, HTML): Template("cluster $cluster $backend $route", HTML)}},
+            {(503, HTML): PageTemplate("listener $status", HTML), (404, HTML): PageTemplate("listener $status", HTML)},
+            {"web": {(503, HTML): PageTemplate("cluster $cluster $backend $route", HTML)}},
         )
 
         def body(status: int, cluster: str = "", accept: bytes = b"") -> bytes:
@@ -171,13 +171,15 @@ class TemplateTests(SynchronousTestCase):
 
     def test_forms_of_one_status_are_chosen_by_accept(self) -> None:
         """Those that there are."""
-        answers = Answers({(503, TEXT): Template("text", TEXT), (503, JSON): Template("{}", JSON)})
+        answers = Answers({(503, TEXT): PageTemplate("text", TEXT), (503, JSON): PageTemplate("{}", JSON)})
         bodies = {accept: split(answers.render(Answer(503), accept=accept))[2] for accept in (TEXT, JSON, HTML, b"")}
         self.assertEqual(bodies, {TEXT: b"text", JSON: b"{}", HTML: b"{}", b"": b"{}"})
 
     def test_location_and_retry_after_come_from_the_lines(self) -> None:
         """And do not stick to the next answer."""
-        answers = Answers({(302, TEXT): Template("to $location", TEXT), (429, TEXT): Template("in $retry_after", TEXT)})
+        answers = Answers(
+            {(302, TEXT): PageTemplate("to $location", TEXT), (429, TEXT): PageTemplate("in $retry_after", TEXT)}
+        )
         for location in (b"/a", b"/b"):
             answer = Answer(302, lines=[b"Location: " + location])
             self.assertEqual(split(answers.render(answer))[2], b"to " + location)

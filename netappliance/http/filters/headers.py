@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.http import fields
-from netappliance.http.expansion import HELP, Expansion
+from netappliance.http.expansion import HELP, Template
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.message import Answer, Exchange, Response
 
@@ -22,7 +22,7 @@ class Edit:
     side: str
     action: str
     name: bytes
-    value: Expansion | None
+    value: Template | None
 
 
 def edits(text: str) -> tuple[Edit, ...]:
@@ -50,7 +50,7 @@ def _edit(line: str) -> Edit:
     name = (deleted if delete else name).encode("ascii", "replace")
     if name.lower() in fields.RESERVED:
         raise ValueError(f"no edit of {name.decode()}, which is the proxy's to write (kind = rewrite changes the host)")
-    value = None if delete else Expansion(text.strip())
+    value = None if delete else Template(text.strip())
     # names now; values too, where they are known
     fields.line(name, value.constant or b"" if value is not None else b"")
     return Edit(side, delete or action, name, value)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from netappliance.config import values
 from netappliance.config.schema import option
-from netappliance.http.expansion import Expansion
+from netappliance.http.expansion import Template
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.location import Location, location
 from netappliance.http.routing.patterns import MAX_REGEX_PATH
 from netappliance.http.routing.redirect import moved
-from netappliance.http.routing.template import Template, template
 
 STATUSES = values.choice("301", "302", "303", "307", "308")
 
 
-def place(text: str) -> Template:
+def place(text: str) -> Location:
     """A template that is not empty."""
-    made = template(text)
+    made = location(text)
     if made is None:
         raise ValueError("an address such as https://www.example.org$target, or a path")
     return made
@@ -36,7 +36,7 @@ class RedirectSection:
 
     name: str
     kind: str = option(values.text, required=True, unit="kind", doc="redirect", example="redirect")
-    to: Template = option(  # noqa: RUF009 - a field
+    to: Location = option(  # noqa: RUF009 - a field
         place,
         required=True,
         unit="template",
@@ -52,7 +52,7 @@ class RedirectSection:
     )
 
 
-def check_captures(pattern: re.Pattern[bytes] | None, **templates: Expansion | Template | None) -> None:
+def check_captures(pattern: re.Pattern[bytes] | None, **templates: Template | Location | None) -> None:
     """
     See that a pattern has the groups that templates need; without one they are the route's, which checks them.
 

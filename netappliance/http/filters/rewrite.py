@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netappliance.config import values
 from netappliance.config.schema import option
-from netappliance.http.expansion import HELP, Expansion
+from netappliance.http.expansion import HELP, Template
 from netappliance.http.filters.base import RequestFilter, Resources
 from netappliance.http.filters.redirect import check_captures, matched, pattern
 from netappliance.http.message import Answer, Exchange
@@ -17,8 +17,8 @@ _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*")
 _AUTHORITY = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+,;=-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 
 
-def _template(text: str) -> Expansion | None:
-    return Expansion(text) if text else None
+def _template(text: str) -> Template | None:
+    return Template(text) if text else None
 
 
 def _prefix(text: str) -> str:
@@ -45,13 +45,13 @@ class RewriteSection:
     strip_prefix: str = option(
         _prefix, unit="path", doc="Taken off the beginning of the path, where it ends a segment there.", example="/app"
     )
-    path: Expansion | None = option(  # noqa: RUF009 - a field
+    path: Template | None = option(  # noqa: RUF009 - a field
         _template,
         unit="template",
         doc=f"The new path; the query is kept unless there is a ? in it. May hold {HELP}; empty = as it is.",
         example="/v2/$1",
     )
-    host: Expansion | None = option(  # noqa: RUF009 - a field
+    host: Template | None = option(  # noqa: RUF009 - a field
         _template,
         unit="template",
         doc="The new Host; X-Forwarded-Host tells the old one. Empty = as it is.",

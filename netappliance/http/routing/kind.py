@@ -11,10 +11,10 @@ from zope.interface import implementer
 from netappliance.clusters.kind import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
-from netappliance.http.expansion import Expansion
+from netappliance.http.expansion import Template
 from netappliance.http.forwarding.identity import written_names
+from netappliance.http.routing.location import Location
 from netappliance.http.routing.section import RouteSection, host_groups
-from netappliance.http.routing.template import Template
 from netappliance.interfaces import ISectionKind
 
 if TYPE_CHECKING:
@@ -68,17 +68,17 @@ def _check_cluster(title: str, section: RouteSection, configuration: Configurati
 
 
 def _check_redirect(title: str, section: RouteSection) -> Iterator[ConfigProblem]:
-    template = section.redirect_to
+    location = section.redirect_to
     moved = section.redirect in ("301", "302", "308")
-    if moved and template is None:
+    if moved and location is None:
         yield ConfigProblem(title, "redirect_to", f"redirect = {section.redirect} needs it", "", "a template")
-    if template is None:
+    if location is None:
         return
     if not moved:
-        yield ConfigProblem(title, "redirect_to", "there is no redirect", template.text, "redirect = 301 | 302 | 308")
+        yield ConfigProblem(title, "redirect_to", "there is no redirect", location.text, "redirect = 301 | 302 | 308")
     groups = host_groups(section) + section.path.groups
-    if template.captures > groups:
-        yield ConfigProblem(title, "redirect_to", _few(groups), template.text, _numbers(groups))
+    if location.captures > groups:
+        yield ConfigProblem(title, "redirect_to", _few(groups), location.text, _numbers(groups))
 
 
 def _few(groups: int) -> str:
@@ -115,7 +115,7 @@ def _highest_capture(section: Any) -> int:
         return 0
     templates = [getattr(section, key, None) for key in ("path", "host", "to")]
     templates += [edit.value for edit in getattr(section, "edits", ())]
-    return max((each.captures for each in templates if isinstance(each, Expansion | Template)), default=0)
+    return max((each.captures for each in templates if isinstance(each, Location | Template)), default=0)
 
 
 def _check_edits(configuration: Configuration) -> Iterator[ConfigProblem]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from netappliance.http import fields
 from netappliance.http.message import Answer, Exchange
+from netappliance.http.routing.location import Location
 from netappliance.http.routing.route import Route
-from netappliance.http.routing.template import Template
 
 
 def redirect_answer(route: Route, exchange: Exchange) -> Answer:
@@ -28,26 +28,14 @@ def redirect_answer(route: Route, exchange: Exchange) -> Answer:
     return moved(section.redirect_to, int(section.redirect), exchange, exchange.captures)
 
 
-def moved(to: Template, status: int, exchange: Exchange, captures: tuple[bytes, ...]) -> Answer:
+def moved(to: Location, status: int, exchange: Exchange, captures: tuple[bytes, ...]) -> Answer:
     """
     Answer with a redirect; 400 where what the client sent would not make a host.
 
     :param captures: what ``$1`` and so on stand for.
     """
-    request = exchange.request
-    # the target of OPTIONS * is no path
-    target = b"/" if request.target == b"*" else request.target
-    path, _, query = target.partition(b"?")
-    values = {
-        "host": request.host,
-        "port": b"%d" % (request.port or exchange.port),
-        "path": path,
-        "query": query,
-        "target": target,
-        "scheme": b"https" if exchange.secure else b"http",
-    }
     try:
-        location = to.expand(values, captures)
+        location = to.expand(exchange, captures)
     except ValueError as error:
         return Answer(400, str(error))
     return Answer(status, lines=[fields.line(b"Location", location)])

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from netappliance.config import values
 from netappliance.config.schema import option
+from netappliance.http.expansion import HELP
+from netappliance.http.routing.location import Location, location
 from netappliance.http.routing.patterns import HostPattern, PathPattern, host_patterns, path_pattern
-from netappliance.http.routing.template import Template, template
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _KNOWN = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
@@ -69,12 +70,11 @@ class RouteSection:
         unit="status",
         doc="301, 302 or 308: answer with redirect_to as the Location; unauthorized: answer 401.",
     )
-    redirect_to: Template | None = option(  # noqa: RUF009 - a field
-        template,
+    redirect_to: Location | None = option(  # noqa: RUF009 - a field
+        location,
         unit="template",
-        doc="Where to: a URL or a path. $host $port $path $query $target (path and query) $scheme are the request's, "
-        "$1 to $9 the captures of host and path: groups of regular expressions, the label of a *, what follows a path "
-        "prefix. $$ is a dollar.",
+        doc=f"Where to: a URL or a path. May hold {HELP}: those of the request; $1 to $9 are the captures of host and "
+        "path: groups of regular expressions, the label of a *, what follows a path prefix. $$ is a dollar.",
         example="https://$host$target",
     )
     filters: tuple[str, ...] = option(

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http import fields
 from netappliance.http.message import Answer, Exchange, Request
+from netappliance.http.routing.location import location as location_of
 from netappliance.http.routing.redirect import redirect_answer
-from netappliance.http.routing.template import template
 from tests.http.routing.support import route
 
 
@@ -143,6 +143,7 @@ class TemplateTests(SynchronousTestCase):
             ("https:///x", "a host after ://"),
             ("https://$target", "a host after ://"),
             ("https://$query", "a host and then"),
+            ("https://$client/", "a host and then"),
             ("https://b.com$1", "captures in the host"),
             ("https://b.com$1:80/", "captures in the host"),
             ("https://$1$2/", "captures in the host"),
@@ -155,7 +156,7 @@ class TemplateTests(SynchronousTestCase):
             ("/${host", "$1 to $9"),
             ("/$", "$$ for a dollar"),
         ):
-            self.assertIn(expected, str(self.assertRaises(ValueError, template, text)), text)
+            self.assertIn(expected, str(self.assertRaises(ValueError, location_of, text)), text)
 
     def test_good_templates(self) -> None:
         """And how many captures they want."""
@@ -167,8 +168,10 @@ class TemplateTests(SynchronousTestCase):
             ("/$9", 9),
             ("$path", 0),
             ("https://www.$host?$query", 0),
+            ("https://$authority/?by=$client&id=$request_id", 0),
+            ("/${12}", 12),
         ):
-            made = template(text)
+            made = location_of(text)
             assert made is not None
             self.assertEqual(made.captures, captures, text)
-        self.assertIsNone(template(""))
+        self.assertIsNone(location_of(""))
