@@ -80,8 +80,8 @@ profile: $(VENV)/.test ## where the HTTP proxy spends its time under the benchma
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check py-spy
 	$(BIN)/python -m benchmarks.profile_http
 
-peers: $(VENV)/.made ## install the programs that integration tests and benchmarks run against (Debian or Ubuntu, root)
-	sh tools/install_peers.sh $(BIN)/python
+peers: $(VENV)/.made ## install the programs that integration tests and benchmarks run against (Debian or Ubuntu, root; PEERS=sozu builds that too)
+	sh tools/install_peers.sh $(BIN)/python $(PEERS)
 
 docs: $(VENV)/.run ## write docs/configuration.md from the schemas
 	$(BIN)/python -m netappliance.config.document > docs/configuration.md

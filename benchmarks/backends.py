@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
+from urllib.request import urlopen
 
 from benchmarks.processes import PEER_CORE, Bench, free_port
 
 #: bytes of the large response
 LARGE = 1024 * 1024
+#: what that is in MiB
+MIB = LARGE / 2**20
 
 
 def small_answers(bench: Bench) -> int:
@@ -30,6 +35,21 @@ location / {{ return 200 "hello world\\n"; }} }} }}\n""",
     )
     bench.start(PEER_CORE, "nginx", "-c", config, port=port)
     return port
+
+
+def bodies(bench: Bench) -> int:
+    """Build and start a backend that discards bodies and answers in chunks; return its port."""
+    tool, port = str(bench.folder / "http_backend"), free_port()
+    subprocess.run(["cc", "-O2", "-o", tool, str(Path(__file__).with_name("http_backend.c"))], check=True)
+    bench.start(PEER_CORE, tool, str(port), port=port)
+    return port
+
+
+def received(port: int) -> tuple[int, int]:
+    """What the backend of bodies has got so far: (whole requests with bodies, bytes of these bodies)."""
+    with urlopen(f"http://127.0.0.1:{port}/received", timeout=10) as answer:
+        posts, size = answer.read().split()
+    return int(posts), int(size)
 
 
 def echo(bench: Bench) -> int:

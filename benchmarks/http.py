@@ -7,15 +7,19 @@ import subprocess
 from pathlib import Path
 
 from benchmarks import backends, http_peers, load, rows
-from benchmarks.backends import LARGE
+from benchmarks.backends import LARGE, MIB
 from benchmarks.builds import BUILDS
-from benchmarks.plan import Plan
+from benchmarks.plan import Load, Plan
 from benchmarks.processes import PEER_CORE, Bench, Running
 from benchmarks.report import Report
 from benchmarks.rows import OURS
 
-CONNECTIONS = 64
-ROWS = ("requests", "p99", "responses", "http-connections")
+#: connections of small and of large messages
+CONNECTIONS, FEW = 64, 8
+BODIES = ("chunked", "uploads", "posts")
+ROWS = ("requests", "p99", "responses", *BODIES, "http-connections")
+#: bytes of a form that is sent
+POST = 16384
 #: of a build's maximum, for the rows of latency
 LOAD = 0.5
 #: wrk with requests that are built before the first is sent
@@ -23,8 +27,8 @@ SCRIPT = """
 local file = assert(io.open("{path}", "rb"))
 local text = file:read("*a")
 file:close()
-local requests, at = {{}}, 0
-for request in text:gmatch(".-\\r\\n\\r\\n") do requests[#requests + 1] = request end
+local requests, at, body = {{}}, 0, string.rep("0123456789abcdef", {body} / 16)
+for head in text:gmatch(".-\\r\\n\\r\\n") do requests[#requests + 1] = head .. body end
 local count = #requests
 function request()
   at = at % count + 1
@@ -33,13 +37,15 @@ end
 """
 
 
-def browser_requests(count: int = 256, *, close: bool = False) -> bytes:
+def browser_requests(count: int = 256, *, close: bool = False, body: int = 0) -> bytes:
     """
-    Return GET requests as a browser sends them, the same at every call: varied paths, queries and cookies, and a dozen
-    headers.
+    Return heads of requests as a browser sends them, the same at every call: varied paths, queries and cookies, and a
+    dozen headers.
 
     :param close: each asks for its connection to be closed.
+    :param body: POSTs that say to have so many bytes of it instead of GETs.
     """
+    more = [f"Content-Length: {body}", "Content-Type: application/octet-stream"] if body else []
     chosen = random.Random(20)
     requests = []
     for number in range(count):
@@ -47,7 +53,7 @@ def browser_requests(count: int = 256, *, close: bool = False) -> bytes:
         leaf = f"{chosen.getrandbits(48):012x}.{chosen.choice(('html', 'js', 'png', 'json'))}"
         query = f"?page={chosen.randrange(400)}&sort={chosen.choice(('date', 'name', 'size'))}" if number % 3 else ""
         lines = [
-            f"GET /{folder}/{leaf}{query} HTTP/1.1",
+            f"{'POST' if body else 'GET'} /{folder}/{leaf}{query} HTTP/1.1",
             f"Host: {chosen.choice(('www', 'shop', 'static'))}.example.com",
             f"Connection: {'close' if close else 'keep-alive'}",
             f'sec-ch-ua: "Chromium";v="{chosen.randrange(120, 132)}", "Not_A Brand";v="24"',
@@ -64,53 +70,72 @@ def browser_requests(count: int = 256, *, close: bool = False) -> bytes:
             "Accept-Encoding: gzip, deflate, br",
             "Accept-Language: en-US,en;q=0.9,de;q=0.7",
             f"Cookie: session={chosen.getrandbits(128):032x}; theme=dark; seen={chosen.randrange(1_000_000)}",
+            *more,
         ]
         requests.append("\r\n".join(lines) + "\r\n\r\n")
     return "".join(requests).encode("ascii")
 
 
-def write_requests(folder: Path, name: str, *, close: bool = False) -> tuple[Path, Path]:
-    """Write the requests and a wrk script that sends them: (file of requests, script)."""
-    requests, script = folder / f"{name}.txt", folder / f"{name}.lua"
-    requests.write_bytes(browser_requests(close=close))
-    script.write_text(SCRIPT.format(path=requests))
-    return requests, script
+def write_requests(
+    folder: Path, name: str, *, count: int = 256, close: bool = False, body: int = 0
+) -> tuple[Path, Path]:
+    """Write heads of requests and a wrk script that sends them with their bodies: (file of heads, script)."""
+    heads, script = folder / f"{name}.txt", folder / f"{name}.lua"
+    heads.write_bytes(browser_requests(count, close=close, body=body))
+    script.write_text(SCRIPT.format(path=heads, body=body))
+    return heads, script
 
 
 def run(report: Report, plan: Plan) -> None:
     """Add the HTTP rows."""
-    if not plan.has_row(*ROWS) or not load.available("wrk", "nginx", "taskset"):
+    if not load.available("wrk", "nginx", "taskset"):
         return
-    with Bench() as bench:
-        proxies = plan.start(bench, backends.small_answers(bench), http_peers.PROXIES)
-        usual = [proxy for proxy in proxies if proxy.name not in http_peers.RARE]
-        browser, script = write_requests(bench.folder, "keep")
-        _, closing = write_requests(bench.folder, "close", close=True)
+    if plan.has_row("requests", "p99", "responses", "http-connections"):
+        with Bench() as bench:
+            requests(report, plan, bench)
+    if plan.has_row(*BODIES) and load.available("cc"):
+        with Bench() as bench:
+            bodies(report, plan, bench)
 
-        def kept(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, plan.seconds, CONNECTIONS, script=str(script))
-            report.add(rows.HTTP_REQUESTS, proxy.name, rate)
-            report.add(rows.HTTP_REQUESTS_CPU, proxy.name, cpu, lower_is_better=True)
 
-        def fresh(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, plan.seconds, CONNECTIONS, script=str(closing))
-            report.add(rows.HTTP_CONNECTIONS, proxy.name, rate)
-            report.add(rows.HTTP_CONNECTIONS_CPU, proxy.name, cpu, lower_is_better=True)
+def requests(report: Report, plan: Plan, bench: Bench) -> None:
+    """Small requests, latency at a rate, large responses, new connections."""
+    proxies = plan.start(bench, backends.small_answers(bench), http_peers.PROXIES)
+    usual = [proxy for proxy in proxies if proxy.name not in http_peers.RARE]
+    browser, keep = write_requests(bench.folder, "keep")
+    _, close = write_requests(bench.folder, "close", close=True)
+    if plan.has_row("requests", "p99"):
+        wrk = load.Wrk(plan.seconds, CONNECTIONS, script=keep)
+        plan.put(report, Load(rows.HTTP_REQUESTS, rows.HTTP_REQUESTS_CPU, wrk), proxies)
+    if plan.has_row("p99"):
+        same_rate(report, plan, bench, usual, browser)
+    if plan.has_row("responses"):
+        wrk = load.Wrk(plan.seconds, FEW, path="/large")
+        plan.put(report, Load(rows.HTTP_RESPONSES, rows.HTTP_RESPONSES_CPU, wrk, MIB), usual)
+    if plan.has_row("http-connections"):
+        wrk = load.Wrk(plan.seconds, CONNECTIONS, script=close)
+        able = [proxy for proxy in proxies if proxy.name != "ReverseProxyResource"]
+        plan.put(report, Load(rows.HTTP_CONNECTIONS, rows.HTTP_CONNECTIONS_CPU, wrk), able)
 
-        def large(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, plan.seconds, 8, path="/large")
-            report.add(rows.HTTP_RESPONSES, proxy.name, rate * LARGE / 2**20)
-            report.add(rows.HTTP_RESPONSES_CPU, proxy.name, cpu * 2**20 / LARGE, lower_is_better=True)
 
-        if plan.has_row("requests", "p99"):
-            plan.interleave(report, rows.HTTP_REQUESTS, proxies, kept)
-        if plan.has_row("p99"):
-            same_rate(report, plan, bench, usual, browser)
-        if plan.has_row("responses"):
-            plan.interleave(report, rows.HTTP_RESPONSES, usual, large)
-        if plan.has_row("http-connections"):
-            fresh_ones = [proxy for proxy in proxies if proxy.name != "ReverseProxyResource"]
-            plan.interleave(report, rows.HTTP_CONNECTIONS, fresh_ones, fresh)
+def bodies(report: Report, plan: Plan, bench: Bench) -> None:
+    """Responses in chunks; uploads and posts, whose bodies all arrive at the backend, or the measurement failed."""
+    backend = backends.bodies(bench)
+    known = {name: start for name, start in http_peers.PROXIES.items() if name not in http_peers.RARE}
+    proxies = plan.start(bench, backend, known)
+    _, large = write_requests(bench.folder, "upload", count=FEW, body=LARGE)
+    _, small = write_requests(bench.folder, "post", body=POST)
+    down = load.Wrk(plan.seconds, FEW, path="/chunked")
+    up = load.Wrk(plan.seconds, FEW, script=large, body=LARGE, backend=backend)
+    posts = load.Wrk(plan.seconds, CONNECTIONS, script=small, body=POST, backend=backend)
+    loads = {
+        "chunked": Load(rows.HTTP_CHUNKED, rows.HTTP_CHUNKED_CPU, down, MIB),
+        "uploads": Load(rows.HTTP_UPLOADS, rows.HTTP_UPLOADS_CPU, up, MIB),
+        "posts": Load(rows.HTTP_POSTS, rows.HTTP_POSTS_CPU, posts),
+    }
+    for name, each in loads.items():
+        if plan.has_row(name):
+            plan.put(report, each, proxies)
 
 
 def same_rate(report: Report, plan: Plan, bench: Bench, proxies: list[Running], requests: Path) -> None:

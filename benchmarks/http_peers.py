@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.builds import BUILDS, INSTALLED, Build
 from benchmarks.plan import Start
-from benchmarks.processes import ENVOY_FLAGS, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port
+from benchmarks.processes import ENVOY_FLAGS, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port, start_sozu
 
 REVERSE_PROXY = """
 import sys
@@ -52,7 +52,7 @@ def haproxy_always(bench: Bench, backend: int) -> Running | None:
 
 
 def nginx(bench: Bench, backend: int) -> Running | None:
-    """nginx's proxy_pass with kept backend connections, one worker."""
+    """nginx's proxy_pass with kept backend connections; bodies pass as they come, not by way of its disk."""
     if shutil.which("nginx") is None:
         return absent("nginx")
     port = free_port()
@@ -61,6 +61,7 @@ def nginx(bench: Bench, backend: int) -> Running | None:
         f"""worker_processes 1; daemon off; master_process off; pid {bench.folder}/nginx-{port}.pid;
 error_log {bench.folder}/nginx-{port}.err; events {{ worker_connections 8000; }}
 http {{ access_log off; keepalive_requests 1000000000; large_client_header_buffers 4 32k; proxy_max_temp_file_size 0;
+proxy_request_buffering off;
 upstream u {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 1000000000; }}
 server {{ listen 127.0.0.1:{port} backlog=4096;
 location / {{ proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
@@ -81,6 +82,11 @@ def envoy(bench: Bench, backend: int) -> Running | None:
     return Running("envoy", port, process.pid)
 
 
+def sozu(bench: Bench, backend: int) -> Running | None:
+    """Sōzu's http listener."""
+    return start_sozu(bench, "http", backend, ', hostname = "*", position = "PRE"')
+
+
 def reverse_proxy_resource(bench: Bench, backend: int) -> Running:
     """``twisted.web.proxy.ReverseProxyResource``: what a Twisted program has without this project."""
     port = free_port()
@@ -94,6 +100,7 @@ PROXIES: dict[str, Start] = {
     "haproxy": haproxy,
     "nginx": nginx,
     "envoy": envoy,
+    "sozu": sozu,
     "haproxy always": haproxy_always,
     "ReverseProxyResource": reverse_proxy_resource,
 }

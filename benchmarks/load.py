@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import resource
@@ -9,41 +10,81 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
+from benchmarks import backends
+from benchmarks.backends import LARGE
 from benchmarks.processes import PEER_CORE, Running
 
 #: lines that wrk prints only when requests failed
 WRK_FAILURES = ("Non-2xx", "Socket errors")
 
 
-def wrk(
-    proxy: Running, seconds: int, connections: int = 64, *, close: bool = False, path: str = "/", script: str = ""
-) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Wrk:
     """
-    Run wrk against a proxy.
+    wrk against a proxy.
 
     :param close: one connection for each request.
     :param path: what is asked for; a script has requests of its own.
     :param script: a Lua file.
-    :return: (requests per second, CPU microseconds of the proxy per request).
-    :raises RuntimeError: when wrk counted a failed request: a socket error, or a status other than 2xx and 3xx.
+    :param body: bytes of the body of each request of the script.
+    :param backend: the port of ``backends.bodies`` behind the proxy, where they are all to arrive.
     """
-    extra = [*(["-H", "Connection: close"] if close else []), *(["-s", script] if script else [])]
-    url = f"http://127.0.0.1:{proxy.port}{path}"
-    before = proxy.cpu_seconds()
-    done = subprocess.run(
-        ["taskset", "-c", PEER_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}", *extra, url],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    used = proxy.cpu_seconds() - before
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    count = re.search(r"(\d+) requests in", done.stdout)
-    if rate is None or count is None or int(count.group(1)) == 0 or any(word in done.stdout for word in WRK_FAILURES):
-        raise RuntimeError(f"wrk against {proxy.name}: {done.stdout}{done.stderr}")
-    return float(rate.group(1)), used / int(count.group(1)) * 1e6
+
+    seconds: int
+    connections: int = 64
+    close: bool = False
+    path: str = "/"
+    script: Path | None = None
+    body: int = 0
+    backend: int = 0
+
+    def __call__(self, proxy: Running) -> tuple[float, float]:
+        """
+        Return (requests per second, CPU microseconds of the proxy per request).
+
+        :raises RuntimeError: when wrk counted a failed request (a socket error, a status other than 2xx and 3xx), or
+            the backend got fewer bodies than were answered, or others.
+        """
+        _expect_200(proxy, self.path)
+        bodies = backends.received(self.backend) if self.body else (0, 0)
+        before = proxy.cpu_seconds()
+        said = self._run(proxy)
+        used = proxy.cpu_seconds() - before
+        rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
+        found = re.search(r"(\d+) requests in", said)
+        count = int(found.group(1)) if found else 0
+        if rate is None or not count or any(word in said for word in WRK_FAILURES):
+            raise RuntimeError(f"wrk against {proxy.name}: {said}")
+        if self.body:
+            came, size = (now - then for now, then in zip(backends.received(self.backend), bodies, strict=True))
+            if came < count or size != came * self.body:
+                raise RuntimeError(f"{proxy.name}: {came} bodies of {size} bytes arrived, of {count} x {self.body}")
+        return float(rate.group(1)), used / count * 1e6
+
+    def _run(self, proxy: Running) -> str:
+        command = ["wrk", "-t1", f"-c{self.connections}", f"-d{self.seconds}"]
+        if self.close:
+            command += ["-H", "Connection: close"]
+        if self.script:
+            command += ["-s", str(self.script)]
+        command.append(f"http://127.0.0.1:{proxy.port}{self.path}")
+        done = subprocess.run(["taskset", "-c", PEER_CORE, *command], capture_output=True, text=True, check=True)
+        return done.stdout + done.stderr
+
+
+def _expect_200(proxy: Running, path: str) -> None:
+    """wrk takes a redirect for an answer, and does not look at what it gets."""
+    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        length = len(answer.read())
+    if answer.status != 200 or (path != "/" and length != LARGE):
+        raise RuntimeError(f"{proxy.name}: {path} is answered {answer.status} with {length} bytes")
 
 
 def iperf3(proxy: Running, seconds: int, *, reverse: bool) -> tuple[float, float]:

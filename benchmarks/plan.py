@@ -60,6 +60,33 @@ class Plan:
                         failed.add(proxy.port)
                         report.fail(f"{what}: {proxy.name}: {getattr(error, 'stderr', '') or error}")
 
+    def put(self, report: Report, load: Load, proxies: Iterable[Running]) -> None:
+        """Put a load on all proxies, in turn."""
+        self.interleave(report, load.rate, proxies, lambda proxy: load.measure(report, proxy))
+
+
+@dataclass(frozen=True)
+class Load:
+    """
+    One load that is put on every proxy.
+
+    :param rate: the row of what passes in a second.
+    :param cpu: the row of the CPU that it takes.
+    :param run: returns (per second, CPU microseconds of the proxy for each).
+    :param each: what one of them counts for in the rows.
+    """
+
+    rate: str
+    cpu: str
+    run: Callable[[Running], tuple[float, float]]
+    each: float = 1
+
+    def measure(self, report: Report, proxy: Running) -> None:
+        """Run it against a proxy and add what came out to both rows."""
+        rate, cpu = self.run(proxy)
+        report.add(self.rate, proxy.name, rate * self.each)
+        report.add(self.cpu, proxy.name, cpu / self.each, lower_is_better=True)
+
 
 def chosen(given: str, known: Iterable[str]) -> frozenset[str]:
     """

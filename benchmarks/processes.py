@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sysconfig
@@ -79,17 +80,22 @@ class Bench:
         for process in self._processes:
             process.terminate()
         for process in self._processes:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # workers outlive some programs
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, core: str, *command: str, port: int = 0) -> subprocess.Popen[bytes]:
         """Run a program on a core; wait for its port."""
         with (self.folder / f"{Path(command[0]).name}-{len(self._processes)}.log").open("wb") as log:
             process = subprocess.Popen(
-                ["taskset", "-c", core, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder
+                ["taskset", "-c", core, *command],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=self.folder,
+                start_new_session=True,
             )
         self._processes.append(process)
         if port:
@@ -105,7 +111,7 @@ class Bench:
 
 def absent(what: str) -> Running | None:
     """Say what is not there; its rows are left out."""
-    print(f"skipped: {what} is not installed (make peers)")
+    print(f"skipped: {what} is not installed (make peers)", flush=True)
     return None
 
 
@@ -118,6 +124,48 @@ def envoy_binary() -> str | None:
         if os.access(path, os.X_OK) and path.is_file() and path.stat().st_size > 10_000_000:
             return str(path)
     return None
+
+
+def sozu_binary() -> str | None:
+    """Sōzu on the path, or where cargo installs it."""
+    return shutil.which("sozu") or shutil.which("sozu", path=Path.home() / ".cargo" / "bin")
+
+
+def start_sozu(bench: Bench, protocol: str, backend: int, frontend: str = "") -> Running | None:
+    """
+    Sōzu with one worker; access logs are off by default.
+
+    :param protocol: ``http`` or ``tcp``.
+    :param frontend: what is said of its frontend besides the address.
+    """
+    binary = sozu_binary()
+    if binary is None:
+        return absent("sozu")
+    port = free_port()
+    config = bench.write(
+        f"sozu-{port}.toml", SOZU.format(port=port, backend=backend, protocol=protocol, frontend=frontend, bench=bench)
+    )
+    process = bench.start(PROXY_CORE, binary, "start", "-c", config, port=port)
+    # the process that was started watches over the one that works
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return Running("sozu", port, int(children[0]))
+
+
+#: buffers for as many connections as the row of memory has
+SOZU = """
+command_socket = "{bench.folder}/sozu-{port}.sock"
+log_level = "error"
+worker_count = 1
+max_connections = 9500
+max_buffers = 20000
+[[listeners]]
+protocol = "{protocol}"
+address = "127.0.0.1:{port}"
+[clusters.c]
+protocol = "{protocol}"
+frontends = [{{ address = "127.0.0.1:{port}"{frontend} }}]
+backends = [{{ address = "127.0.0.1:{backend}" }}]
+"""
 
 
 def stream_module() -> str | None:

@@ -12,14 +12,24 @@ import time
 from pathlib import Path
 
 import twisted
-from benchmarks.processes import envoy_binary
+from benchmarks.processes import envoy_binary, sozu_binary
 from benchmarks.rows import OURS
 from benchmarks.targets import judged
 
 RESULTS = Path(__file__).parent / "results"
 
 #: program -> how it tells its version
-VERSIONS = {"nginx": "-v", "haproxy": "-v", "wrk": "-v", "iperf3": "--version", "envoy": "--version", "cc": "--version"}
+VERSIONS = {
+    "nginx": "-v",
+    "haproxy": "-v",
+    "wrk": "-v",
+    "iperf3": "--version",
+    "envoy": "--version",
+    "sozu": "--version",
+    "cc": "--version",
+}
+
+FINDERS = {"envoy": envoy_binary, "sozu": sozu_binary}
 
 #: proxy -> what it measured in each run
 Runs = dict[str, list[float]]
@@ -36,7 +46,7 @@ def facts() -> dict[str, str]:
         "twisted": twisted.__version__,
     }
     for program, flag in VERSIONS.items():
-        path = envoy_binary() if program == "envoy" else shutil.which(program)
+        path = FINDERS[program]() if program in FINDERS else shutil.which(program)
         if path is not None:
             done = subprocess.run([path, flag], capture_output=True, text=True, check=False)  # wrk -v says 1
             lines = (done.stdout + done.stderr).replace(path, "").strip().splitlines()

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from benchmarks import backends, load, rows, tcp_peers
-from benchmarks.plan import Plan
-from benchmarks.processes import PEER_CORE, Bench, Running, free_port
+import functools
+
+from benchmarks import backends, http, rows, tcp_peers
+from benchmarks.backends import LARGE, MIB
+from benchmarks.http import FEW
+from benchmarks.load import Wrk, available, connections_possible, idle_memory, iperf3
+from benchmarks.plan import Load, Plan
+from benchmarks.processes import PEER_CORE, Bench, free_port
 from benchmarks.report import Report
 
-ROWS = ("messages", "tcp-connections", "bulk-up", "bulk-down", "idle")
-#: (row, whether the backend sends, its rate, its CPU)
-BULK = (
-    ("bulk-up", False, rows.TCP_BULK_UP, rows.TCP_BULK_UP_CPU),
-    ("bulk-down", True, rows.TCP_BULK_DOWN, rows.TCP_BULK_DOWN_CPU),
-)
+ROWS = ("messages", "tcp-connections", "down", "up", "bulk-up", "bulk-down", "idle")
 #: connections that wait in the row of memory
 IDLE = 10_000
 
 
 def run(report: Report, plan: Plan) -> None:
     """Add the TCP rows."""
-    if plan.has_row("messages", "tcp-connections") and load.available("wrk", "nginx", "taskset"):
+    if plan.has_row("messages", "tcp-connections") and available("wrk", "nginx", "taskset"):
         requests(report, plan)
-    if plan.has_row("bulk-up", "bulk-down") and load.available("iperf3", "taskset"):
+    if plan.has_row("down", "up") and available("wrk", "cc", "taskset"):
+        bodies(report, plan)
+    if plan.has_row("bulk-up", "bulk-down") and available("iperf3", "taskset"):
         bulk(report, plan)
     if plan.has_row("idle"):
         idle(report, plan)
@@ -31,21 +33,27 @@ def requests(report: Report, plan: Plan) -> None:
     """Requests over 64 kept connections, and one connection for each request."""
     with Bench() as bench:
         proxies = plan.start(bench, backends.small_answers(bench), tcp_peers.PROXIES)
+        loads = {
+            "messages": Load(rows.TCP_MESSAGES, rows.TCP_MESSAGES_CPU, Wrk(plan.seconds)),
+            "tcp-connections": Load(rows.TCP_CONNECTIONS, rows.TCP_CONNECTIONS_CPU, Wrk(plan.seconds, close=True)),
+        }
+        for name, load in loads.items():
+            if plan.has_row(name):
+                plan.put(report, load, proxies)
 
-        def messages(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, plan.seconds)
-            report.add(rows.TCP_MESSAGES, proxy.name, rate)
-            report.add(rows.TCP_MESSAGES_CPU, proxy.name, cpu, lower_is_better=True)
 
-        def fresh(proxy: Running) -> None:
-            rate, cpu = load.wrk(proxy, plan.seconds, close=True)
-            report.add(rows.TCP_CONNECTIONS, proxy.name, rate)
-            report.add(rows.TCP_CONNECTIONS_CPU, proxy.name, cpu, lower_is_better=True)
-
-        if plan.has_row("messages"):
-            plan.interleave(report, rows.TCP_MESSAGES, proxies, messages)
-        if plan.has_row("tcp-connections"):
-            plan.interleave(report, rows.TCP_CONNECTIONS, proxies, fresh)
+def bodies(report: Report, plan: Plan) -> None:
+    """Messages of 1 MiB each way: HTTP as bytes that a TCP proxy does not look into."""
+    with Bench() as bench:
+        backend = backends.bodies(bench)
+        proxies = plan.start(bench, backend, tcp_peers.PROXIES)
+        _, script = http.write_requests(bench.folder, "upload", count=FEW, body=LARGE)
+        down = Wrk(plan.seconds, FEW, path="/large")
+        up = Wrk(plan.seconds, FEW, script=script, body=LARGE, backend=backend)
+        if plan.has_row("down"):
+            plan.put(report, Load(rows.TCP_DOWN, rows.TCP_DOWN_CPU, down, MIB), proxies)
+        if plan.has_row("up"):
+            plan.put(report, Load(rows.TCP_UP, rows.TCP_UP_CPU, up, MIB), proxies)
 
 
 def bulk(report: Report, plan: Plan) -> None:
@@ -55,26 +63,20 @@ def bulk(report: Report, plan: Plan) -> None:
         bench.start(PEER_CORE, "iperf3", "-s", "-p", str(port))
         proxies = plan.start(bench, port, tcp_peers.PROXIES)
         for proxy in proxies:
-            load.iperf3(proxy, 1, reverse=False)  # the listening check above left a half-open test behind
-        for name, reverse, rate_row, cpu_row in BULK:
-
-            def measure(
-                proxy: Running, reverse: bool = reverse, rate_row: str = rate_row, cpu_row: str = cpu_row
-            ) -> None:
-                rate, cpu = load.iperf3(proxy, plan.seconds, reverse=reverse)
-                report.add(rate_row, proxy.name, rate)
-                report.add(cpu_row, proxy.name, cpu, lower_is_better=True)
-
-            if plan.has_row(name):
-                plan.interleave(report, rate_row, proxies, measure)
+            iperf3(proxy, 1, reverse=False)  # the listening check above left a half-open test behind
+        up, down = (functools.partial(iperf3, seconds=plan.seconds, reverse=reverse) for reverse in (False, True))
+        if plan.has_row("bulk-up"):
+            plan.put(report, Load(rows.TCP_BULK_UP, rows.TCP_BULK_UP_CPU, up), proxies)
+        if plan.has_row("bulk-down"):
+            plan.put(report, Load(rows.TCP_BULK_DOWN, rows.TCP_BULK_DOWN_CPU, down), proxies)
 
 
 def idle(report: Report, plan: Plan) -> None:
     """Resident memory with 10 000 idle connections, or as many as the descriptors allow."""
-    count = load.connections_possible(IDLE)
+    count = connections_possible(IDLE)
     with Bench() as bench:
         for proxy in plan.start(bench, backends.echo(bench), tcp_peers.PROXIES):
             limit = 8900 if proxy.name == "haproxy" else count
-            value = load.idle_memory(proxy, min(count, limit))
+            value = idle_memory(proxy, min(count, limit))
             report.add(rows.TCP_IDLE, proxy.name, value, lower_is_better=True)
     report.note(f"{rows.TCP_IDLE}: {count}, as many as RLIMIT_NOFILE allows up to {IDLE}; HAProxy with at most 8 900")

