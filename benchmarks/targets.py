@@ -22,9 +22,11 @@ class Target:
     def judged(self, ratio: float | None) -> str:
         """Return the sentence with the verdict. :param ratio: None when one of the two was not measured."""
         wanted = f"at least {self.at_least:g}" if self.at_least else f"at most {self.at_most:g}"
-        said = "not measured" if ratio is None else f"{ratio:.2f}"
-        verdict = "met" if ratio is not None and self.at_least <= ratio <= self.at_most else "MISSED"
-        return f"target {verdict}: {self.build}: {self.row}: / {self.peer} {wanted}: {said}"
+        what = f"{self.build}: {self.row}: / {self.peer} {wanted}"
+        if ratio is None:
+            return f"target not measured: {what}"
+        verdict = "met" if self.at_least <= ratio <= self.at_most else "MISSED"
+        return f"target {verdict}: {what}: {ratio:.2f}"
 
 
 def _at_least(row: str, peer: str, *, pure: float = 0.0, compiled: float = 0.0) -> Iterator[Target]:
