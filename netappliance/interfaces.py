@@ -1,9 +1,9 @@
-"""Every plug point of the appliance, with its contract in prose.
+"""
+Every plug point of the appliance, with its contract in prose.
 
 A provider carries a ``name`` (or ``kind``) that configuration selects it by. Providers are found with
 :mod:`twisted.plugin` in :mod:`netappliance.plugins`; only those that the configuration names are loaded. Interfaces
-    here are
-stable: a change that breaks a provider is announced a year ahead.
+here are stable: a change that breaks a provider is announced a year ahead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ISectionKind(Interface):
         Look at one parsed section in the light of the whole file (cross references, duplicate addresses).
 
         :param section: an instance of ``schema``.
-        :param configuration: the :class:`netappliance.config.loader.Configuration`.
+        :param configuration: the :class:`netappliance.config.configuration.Configuration`.
         :return: an iterable of :class:`netappliance.errors.ConfigProblem`, empty when all is well. Must not raise.
         """
 
@@ -43,15 +43,17 @@ class IServiceKind(ISectionKind):
         Build the service of one section; no side effects before ``privilegedStartService`` / ``startService``.
 
         :param section: an instance of ``schema``.
-        :param appliance: the :class:`netappliance.process.appliance.Appliance` (poller, clusters, session table,
-            configuration).
+        :param appliance: the :class:`netappliance.process.appliance.Appliance`: configuration, reactor, data plane,
+            clusters, and where metrics and pages are added. Hand the service what it needs of it, not all of it.
         :return: an :class:`twisted.application.service.IService`.
         """
 
 
 class IConnectionObserver(Interface):
-    """Told of every connection and session at open, when it may refuse, and at close (Rubris' ConnectionHandler and
-    ConnectionTerminationHandler). An exception in an observer is contained: logged once with a traceback, counted."""
+    """
+    Told of every connection and session at open, when it may refuse, and at close (Rubris' ConnectionHandler and
+    ConnectionTerminationHandler). An exception in an observer is contained: logged once with a traceback, counted.
+    """
 
     name: str = Attribute("What the configuration selects the observer by.")
 
@@ -133,8 +135,10 @@ class IHealthCheck(Interface):
 
 
 class IConnectionSource(Interface):
-    """Tells the tracker of this host's TCP connections, besides conntrack, sock_diag and proc, which are built in.
-    Selected by ``[tracker] source = NAME``."""
+    """
+    Tells the tracker of this host's TCP connections, besides conntrack, sock_diag and proc, which are built in.
+    Selected by ``[tracker] source = NAME``.
+    """
 
     name: str = Attribute("What ``source`` selects it by.")
 
@@ -156,10 +160,7 @@ class IConnectionSource(Interface):
 
 
 class IDatagramFilter(Interface):
-    """
-    One link of a datagram filter chain. Sans-I/O: looks at the datagram and its ``now`` only, and answers at
-    once.
-    """
+    """One link of a datagram filter chain. Sans-I/O: looks at nothing but the datagram, and answers at once."""
 
     def read(datagram):  # type: ignore[no-untyped-def]
         """

@@ -351,9 +351,7 @@ def own_collectors(
 def make_registry(
     own: Iterable[Collector], added: Iterable[Collector], *, quilkin_aliases: bool = False
 ) -> CollectorRegistry:
-    """
-    Return the registry of the admin page: ours, the process's, and those that services add, until the end.
-    """
+    """Return the registry of the admin page: our own collectors, the process's, and those that services add."""
     everything = _Chain(own, added)
     registry = CollectorRegistry(auto_describe=False)
     registry.register(CombinedCollector(everything, quilkin_aliases=quilkin_aliases))

@@ -23,9 +23,8 @@ class Cluster:
     Chooses backends and books what becomes of the connections.
 
     Usable is what is not draining, healthy, out of its back-off and below its ``max_connections``. Backups serve only
-    while no primary is
-    usable. When nothing is usable because all look broken, the cluster fails open: it tries them all the same, for
-    the look may be wrong, and counts that; when those that look well are full, it does not.
+    while no primary is usable. When nothing is usable because all look broken, the cluster fails open: it tries them
+    all the same, for the look may be wrong, and counts that; when those that look well are full, it does not.
 
     :ivar backends: all, draining ones included. :ivar fail_open_total: choices made that way.
     :ivar resolve_failures_total: answers of the name service without an address.
@@ -174,10 +173,7 @@ class Cluster:
         return self._available
 
     def marked_bad(self, backend: Backend, now: float) -> None:
-        """
-        A datagram session learnt that nobody listens there: leave it alone for a while, as after a failed
-        connection.
-        """
+        """A datagram session learnt that nobody listens there: leave it alone, as after a failed connection."""
         backend.failures_total += 1
         if backend.backoff.failed(now, self._rng):
             _log.warn("backend {backend} of cluster {cluster} is down", backend=backend.id, cluster=self.name)

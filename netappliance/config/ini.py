@@ -49,10 +49,7 @@ class RawSection:
 
 
 def decode(data: bytes) -> tuple[str, list[ConfigProblem]]:
-    """
-    Turn the bytes of a file into text; a file that is too large, binary or not UTF-8 is a problem and gives no
-    text.
-    """
+    """Turn the bytes of a file into text; one that is too large, binary or not UTF-8 gives a problem, and none."""
     if len(data) > MAX_FILE:
         return "", [ConfigProblem("", "", f"the file has {len(data)} bytes", expected=f"at most {MAX_FILE}")]
     if b"\0" in data:

@@ -79,8 +79,7 @@ def connect_udp(family: int, address: Any) -> SocketType:
 
 def reply_from(ancillary: list[tuple[int, int, bytes]]) -> Ancillary:
     """
-    Turn the control messages of a received datagram into those of its reply, so that it leaves from where it was sent
-    to.
+    Turn the control messages of a received datagram into those of its reply, which leaves from where that was sent to.
 
     :return: empty when the kernel told nothing.
     """

@@ -1,7 +1,4 @@
-"""
-A stream listener: accepts in batches, queues what cannot start yet, and pauses when the host runs out of
-descriptors.
-"""
+"""A stream listener: accepts in batches, queues what cannot start yet, pauses when descriptors run out."""
 
 from __future__ import annotations
 

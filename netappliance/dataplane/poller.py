@@ -138,10 +138,7 @@ class Poller:
         self._callbacks[fd] = on_ready
 
     def redirect(self, fd: int, on_ready: OnReady) -> None:
-        """
-        Give a watched descriptor to another owner; edges that came before are gone, so the new owner tries at
-        once.
-        """
+        """Give a watched descriptor to another owner, who tries at once: edges that came before are gone."""
         self._callbacks[fd] = on_ready
 
     def close(self, sock: SocketType) -> None:

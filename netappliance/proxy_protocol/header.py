@@ -8,8 +8,7 @@ from typing import Literal
 from netappliance.sessions.session import Address
 
 #: bytes of a version 2 header with its TLVs. The field allows 65 551; real ones (addresses, TLS details, cloud ids)
-#: stay below 1 KiB,
-#: and every waiting client may make us hold this much.
+#: stay below 1 KiB, and every waiting client may make us hold this much.
 MAX_V2 = 4096
 
 

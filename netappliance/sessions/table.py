@@ -188,8 +188,7 @@ class SessionTable:
 
     def sweep_zombies(self, now: float, silent_for: float) -> int:
         """
-        End the sessions that had no event for ``silent_for`` seconds: bugs of ours or of a peer that outlived every
-        timeout.
+        End the sessions that had no event for ``silent_for`` seconds: bugs that outlived every timeout.
 
         :return: how many there were; each is logged with its state.
         """

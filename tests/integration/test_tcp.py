@@ -342,10 +342,7 @@ class LimitTests(TcpTestCase):
         self.assertEqual(first.recv(1), b"y")
 
     def test_few_descriptors_lower_the_limits_and_lose_nobody(self) -> None:
-        """
-        prlimit --nofile=128: the start says so, 200 clients come, those served are served whole, then all is
-        back.
-        """
+        """With 128: the start says so, 200 clients come, those served are served whole, then all is back."""
         if shutil.which("prlimit") is None:
             self.skipTest("prlimit is not installed")
         proxy, port = self.front(self.peer(echo), prefix=("prlimit", "--nofile=128"))

@@ -1,7 +1,4 @@
-"""
-The subcommands that the appliance adds to twistd; imports nothing heavy, for every twistd start imports this
-file.
-"""
+"""The subcommands that the appliance adds to twistd; every start of twistd imports this, so it imports little."""
 
 from twisted.application.service import ServiceMaker
 

@@ -66,9 +66,7 @@ class Layout:
     __slots__ = ("expected", "mask", "pick", "rest", "run_expected", "run_mask", "size", "unpack", "unpack_run")
 
     def __init__(self, message: bytes, headers: list[int], values: dict[str, tuple[int, str]], kind: int) -> None:
-        """
-        :param headers: offsets of all attribute headers. :param values: field -> (offset, code of struct).
-        """
+        """:param headers: offsets of all attribute headers. :param values: field -> (offset, code of struct)."""
         self.size = len(message)
         mask = bytearray(len(message))
         mask[:8] = b"\xff" * 8  # length, type and flags

@@ -2,9 +2,8 @@
 The destination, encrypted by whoever hands out the servers.
 
 ``chacha20`` is Quilkin's format: a stream cipher without authentication, so a client who knows one plaintext can flip
-bits and
-aim at another address. ``chacha20_poly1305`` is an AEAD (RFC 8439): what was not made with the key is dropped. Use
-that one. In both modes only an address of the cluster's own backends is ever sent to.
+bits and aim at another address. ``chacha20_poly1305`` is an AEAD (RFC 8439): what was not made with the key is dropped.
+Use that one. In both modes only an address of the cluster's own backends is ever sent to.
 """
 
 from __future__ import annotations
