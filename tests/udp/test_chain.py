@@ -75,3 +75,77 @@ class ChainTests(SynchronousTestCase):
         again.read(datagram())
         counters = again.counters["p", "read"]
         self.assertEqual((counters.seen, counters.dropped, counters.durations.count), (SAMPLE + 1, SAMPLE + 1, 1))
+
+    def test_every_128th_datagram_is_timed(self) -> None:
+        """By a fine clock; a drop is timed too; one that is timed is handled like any other."""
+        ticks = iter(range(1000))
+        chain = FilterChain(
+            [("one", build("kind = debug")), ("two", build("kind = drop"))], timer=lambda: float(next(ticks))
+        )
+        for number in range(1, 2 * 128 + 1):
+            self.assertEqual(chain.read(datagram()), Drop.FILTERED)
+            self.assertEqual(chain.counters["two", "read"].durations.count, number // 128)
+        for name in ("one", "two"):
+            counters = chain.counters[name, "read"]
+            self.assertEqual((counters.durations.count, counters.durations.sum), (2, 2.0))
+            self.assertEqual((counters.seen, counters.errors), (256, 0))
+        self.assertEqual(chain.counters["one", "read"].dropped, 0)
+        self.assertEqual(chain.counters["two", "read"].dropped, 256)
+
+    def test_the_steps_of_durations(self) -> None:
+        """Quilkin's: from 125 microseconds, each two and a half times the one before."""
+        chain = FilterChain([("one", build("kind = drop"))])
+        bounds = [bound for bound, _ in chain.counters["one", "read"].durations.cumulative()]
+        expected = "0.000125 0.0003125 0.00078125 0.001953125 0.004882812 0.012207031 0.030517578 0.076293945"
+        self.assertEqual(" ".join(bounds), f"{expected} 0.190734863 0.476837158 1.192092896 +Inf")
+
+    def test_both_directions_count_apart(self) -> None:
+        """By filter and direction; a side that a filter does not have has no counters."""
+        chain = FilterChain([("a", build("kind = capture\nsize = 1")), ("b", build("kind = drop"))])
+        self.assertEqual(list(chain.counters), [("a", "read"), ("b", "read"), ("b", "write")])
+        chain.read(datagram(b"x"))
+        chain.write(datagram(b"x"))
+        chain.write(datagram(b"x"))
+        seen = [counters.seen for counters in chain.counters.values()]
+        dropped = [counters.dropped for counters in chain.counters.values()]
+        self.assertEqual((seen, dropped), ([1, 1, 2], [0, 1, 2]))
+        self.assertTrue(chain.writes)
+
+    def test_errors_are_told_once_a_minute_for_each_filter(self) -> None:
+        """After exactly a minute again; the next filters are not run."""
+        told: list[tuple[str, str]] = []
+
+        class Broken(DatagramFilter):
+            def read(self, datagram: Datagram) -> Drop | None:
+                raise RuntimeError("bug")
+
+        class Odd(DatagramFilter):
+            def read(self, datagram: Datagram) -> Any:
+                return 7
+
+        for made, error in ((Broken(), "bug"), (Odd(), "returned int")):
+            told.clear()
+            chain = FilterChain(
+                [("bad", made), ("next", build("kind = drop"))], None, lambda name, why: told.append((name, str(why)))
+            )
+            for now, count in ((0.0, 1), (59.9, 1), (60.0, 2), (60.1, 2), (120.0, 3)):
+                given_ = datagram()
+                given_.now = now
+                self.assertEqual(chain.read(given_), Drop.FILTER_ERROR)
+                self.assertEqual(told, [("bad", error)] * count)
+            counters = chain.counters["bad", "read"]
+            self.assertEqual((counters.seen, counters.errors, counters.dropped), (5, 5, 0))
+            self.assertEqual(chain.counters["next", "read"].seen, 0)
+
+    def test_a_wrong_answer_of_a_timed_datagram_is_an_error_too(self) -> None:
+        """Counted as such, not as a drop."""
+
+        class Odd(DatagramFilter):
+            def read(self, datagram: Datagram) -> Any:
+                return "drop"
+
+        chain = FilterChain([("odd", Odd())])
+        for _ in range(128):
+            self.assertEqual(chain.read(datagram()), Drop.FILTER_ERROR)
+        counters = chain.counters["odd", "read"]
+        self.assertEqual((counters.errors, counters.dropped, counters.durations.count), (128, 0, 1))

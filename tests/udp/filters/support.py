@@ -24,13 +24,19 @@ def resources() -> Resources:
     )
 
 
-def build(options: str) -> Any:
-    """The filter that ``[filter x]`` with these options makes."""
+def section(options: str) -> Any:
+    """The section ``[filter x]`` with these options; raises ValueError for what is wrong with them."""
     raws, problems = parse(f"[filter x]\n{options}\n")
-    section = parse_section(filter_kind(raws[0].options["kind"].text).schema, raws[0], problems)
+    made = parse_section(filter_kind(raws[0].options["kind"].text).schema, raws[0], problems)
     if problems:
         raise ValueError("; ".join(problem.render("f") for problem in problems))
-    return filter_kind(section.kind).make(section, resources())
+    return made
+
+
+def build(options: str) -> Any:
+    """The filter that such a section makes."""
+    made = section(options)
+    return filter_kind(made.kind).make(made, resources())
 
 
 def backend(number: int, *tokens: bytes) -> Backend:

@@ -46,3 +46,37 @@ class CaptureTests(SynchronousTestCase):
             ("size = 70000", "size"),
         ):
             self.assertIn(word, str(self.assertRaises(ValueError, build, f"kind = capture\n{options}")))
+
+    def test_a_piece_as_long_as_the_payload_and_one_longer(self) -> None:
+        """The edge of every strategy; nothing is read where nothing is."""
+        for options, shortest in (
+            ("strategy = prefix\nsize = 3", b"abc"),
+            ("strategy = suffix\nsize = 3", b"abc"),
+            ("strategy = offset\noffset = 2\nsize = 1", b"abc"),
+            ("strategy = offset\nsize = 3", b"abc"),
+        ):
+            piece = b"c" if "offset = 2" in options else b"abc"
+            self.check(options, shortest, piece, shortest)
+            self.check(options, shortest[:-1], None, shortest[:-1])
+        self.check("size = 1", b"", None, b"")
+
+    def test_patterns_are_bytes(self) -> None:
+        """The text is UTF-8; the first group counts, also an empty one; group 0 without any."""
+        self.check("strategy = regex\npattern = ä", b"x\xc3\xa4", b"\xc3\xa4", b"x\xc3\xa4")
+        self.check("strategy = regex\npattern = ^(a*)(b)\nremove = yes", b"bc", b"", b"bc")
+        self.check("strategy = regex\npattern = (a)(b)\nremove = yes", b"abc", b"a", b"bc")
+        self.check("strategy = regex\npattern = ab\nremove = yes", b"abab", b"ab", b"ab")
+
+    def test_what_an_option_lacks_is_said(self) -> None:
+        """Which option, and for which strategy."""
+        for options, words in (
+            ("strategy = regex", "pattern: strategy = regex needs one"),
+            ("strategy = regex\nsize = 3", "pattern: strategy = regex needs one"),
+            ("strategy = offset\npattern = a", "size: strategy = offset needs one above 0"),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, build, f"kind = capture\n{options}")), words)
+        for key in ("x" * 128, "!~"):
+            build(f"kind = capture\nsize = 1\nmetadata_key = {key}")
+        for key in ("x" * 129, "ä", "a b", ""):
+            refused = str(self.assertRaises(ValueError, build, f"kind = capture\nsize = 1\nmetadata_key = {key}"))
+            self.assertIn("1 to 128 visible ASCII characters", refused)

@@ -13,8 +13,8 @@ from netappliance.config.ini import parse
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import IDatagramFilterKind
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop
-from netappliance.udp.filters import BUILTIN, filter_kind, section_without_options
-from tests.udp.filters.support import build, datagram
+from netappliance.udp.filters import BUILTIN, filter_kind, filter_names, section_without_options
+from tests.udp.filters.support import build, datagram, section
 
 KEY = bytes(range(32))
 
@@ -113,3 +113,63 @@ class SectionTests(SynchronousTestCase):
         raws, _ = parse("[filter a]\nkind = captur\n[filter b]\nsize = 1\n")
         answers = [FilterKind().schema_for(raw) for raw in raws]
         self.assertTrue(all(isinstance(answer, ConfigProblem) for answer in answers))
+
+
+class NameTests(SynchronousTestCase):
+    """What stands in configurations."""
+
+    def test_names_and_aliases(self) -> None:
+        """Every kind's name, and what Quilkin's YAML calls it."""
+        quilkins = {
+            "Capture": "capture",
+            "TokenRouter": "token_router",
+            "LoadBalancer": "load_balancer",
+            "Firewall": "firewall",
+            "Concatenate": "concatenate",
+            "Compress": "compress",
+            "Match": "match",
+            "Timestamp": "timestamp",
+            "Debug": "debug",
+            "Drop": "drop",
+            "Pass": "pass",
+            "Decryptor": "decryptor",
+        }
+        for alias, name in quilkins.items():
+            self.assertEqual(filter_kind(f"quilkin.filters.{name}.v1alpha1.{alias}").name, name)
+        for alias, name in (
+            ("local_rate_limit.v1alpha1.LocalRateLimit", "rate_limit"),
+            ("token_router.v1alpha1.HashedTokenRouter", "hashed_token_router"),
+            ("matches.v1alpha1.Match", "match"),
+        ):
+            self.assertEqual(filter_kind(f"quilkin.filters.{alias}").name, name)
+        names = [*quilkins.values(), "rate_limit", "hashed_token_router", "python"]
+        self.assertEqual(sorted(kind.name for kind in BUILTIN), sorted(names))
+        self.assertEqual(set(filter_names()), set(names))
+
+    def test_every_kind_can_be_built(self) -> None:
+        """Its section and its maker are where it says."""
+        for options in KindTests.SECTIONS:
+            made = section(options)
+            self.assertEqual(made.kind, options.split()[2])
+            self.assertTrue(hasattr(build(options), "read"))
+
+    def test_a_class_without_both_sides_is_refused(self) -> None:
+        """In words that name the side."""
+        for name, lacks in (("OnlyRead", "write"), ("OnlyWrite", "read")):
+            where = f"tests.udp.filters.test_kinds:{name}"
+            error = self.assertRaises(ValueError, build, f"kind = python\nclass = {where}")
+            self.assertEqual(str(error), f"class: {where} has no {lacks}(datagram)")
+
+
+class OnlyRead:
+    """Half a filter."""
+
+    def read(self, datagram: Datagram) -> Drop | None:
+        """Pass."""
+
+
+class OnlyWrite:
+    """The other half."""
+
+    def write(self, datagram: Datagram) -> Drop | None:
+        """Pass."""

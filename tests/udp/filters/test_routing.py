@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.udp.datagram import Drop
+from netappliance.udp.filters.routing import policy_name
 from tests.udp.filters.support import BACKENDS, build, datagram
 
 
@@ -60,3 +61,38 @@ class RoutingTests(SynchronousTestCase):
             assert given_.destinations is not None
             seen.add(given_.destinations[0].id)
         self.assertEqual(len(seen), 1)
+
+    def test_quilkins_policies_and_ours(self) -> None:
+        """Every name is taken, others are refused with the list."""
+        names = ("round_robin", "random", "least_connections", "power_of_two", "rendezvous", "maglev", "peak_ewma")
+        self.assertEqual([policy_name(name) for name in names], list(names))
+        quilkins = [policy_name(name) for name in ("ROUND_ROBIN", "RANDOM", "HASH")]
+        self.assertEqual(quilkins, ["round_robin", "random", "rendezvous"])
+        self.assertEqual(str(self.assertRaises(ValueError, policy_name, "hash")), " | ".join(names))
+
+    def test_clients_are_told_apart_by_address_and_port(self) -> None:
+        """A hundred of them reach all backends, by either; each of them always the same."""
+        balancer = build("kind = load_balancer\npolicy = HASH")
+        for clients in (
+            [("192.0.2.1", port) for port in range(100)],
+            [(f"192.0.2.{host}", 1) for host in range(100)],
+        ):
+            chosen = []
+            for client in clients * 2:
+                given_ = datagram(source=client)
+                balancer.read(given_)
+                assert given_.destinations is not None
+                chosen.append(given_.destinations[0].id)
+            self.assertEqual(chosen[:100], chosen[100:])
+            self.assertEqual(set(chosen), {"b1", "b2", "b3"})
+
+    def test_backends_that_come_and_go_are_noticed(self) -> None:
+        """The policy learns the members when they change."""
+        balancer = build("kind = load_balancer\npolicy = maglev")
+        for members in (BACKENDS[:1], BACKENDS[1:], BACKENDS):
+            for port in range(20):
+                given_ = datagram(source=("192.0.2.1", port))
+                given_.backends = members
+                self.assertIsNone(balancer.read(given_))
+                assert given_.destinations is not None
+                self.assertIn(given_.destinations[0], members)
