@@ -47,9 +47,9 @@ def policy(name: str, members: Sequence[Backend]) -> Policy:
     return made
 
 
-def assign(made: Policy, members: Sequence[Backend]) -> dict[bytes, str]:
+def assign(made: Policy, members: Sequence[Backend], count: int = len(KEYS)) -> dict[bytes, str]:
     """Where each key goes."""
-    return {key: made.choose(members, key, 0.0).id for key in KEYS}
+    return {key: made.choose(members, key, 0.0).id for key in KEYS[:count]}
 
 
 GOLDEN = """
@@ -151,6 +151,155 @@ class PolicyTests(SynchronousTestCase):
         }
         self.assertEqual(seen, {EXPECTED})
 
+    def test_the_literal_choices_of_keyed_policies(self) -> None:
+        """Another choice would part this version's clients from their backends."""
+        members = backends([100, 200, 100])
+        for line in EXPECTED.splitlines():
+            name, _, chosen = line.partition(" ")
+            assigned = assign(policy(name, members), members)
+            self.assertEqual(str([assigned[key] for key in KEYS[:12]]), chosen)
+            self.assertEqual(Counter(assigned.values()), SPREAD[name])
+
+    def test_keyed_policies_with_odd_weights(self) -> None:
+        """Weight 0 counts as 1 beside others, and as equal where all have it; the order of members does not count."""
+        for name in ("rendezvous", "maglev"):
+            members = backends([0, 0])
+            counted = Counter(assign(policy(name, members), members, 1000).values())
+            self.assertTrue(0.45 < counted["b0"] / 1000 < 0.55, f"{name}: {counted}")
+            members = backends([100, 50, 300])
+            forward = assign(policy(name, members), members, 300)
+            self.assertEqual(assign(policy(name, members[::-1]), members[::-1], 300), forward)
+            self.assertEqual(make_balancer(name, random.Random(1)).choose(members[:1], b"k", 0.0), members[0])
+        members = backends([0, 100])
+        self.assertEqual(set(assign(policy("maglev", members), members, 300).values()), {"b1"})
+
+    def test_maglev_walks_on_alike_in_every_process(self) -> None:
+        """Keys of a member that is down spread over the others by a hash of their own."""
+        members = backends([100, 100, 100, 100])
+        made = policy("maglev", members)
+        before = assign(made, members, 3000)
+        without = assign(made, members[1:], 3000)
+        moved = Counter(without[key] for key in before if before[key] == "b0")
+        for name in ("b1", "b2", "b3"):
+            self.assertTrue(0.25 < moved[name] / sum(moved.values()) < 0.42, moved)
+        lone = [made.choose(members[3:], key, 0.0).id for key in KEYS[:200]]
+        self.assertEqual(set(lone), {"b3"})
+        strangers = backends([100])
+        self.assertEqual(made.choose(strangers, b"k", 0.0), strangers[0])
+
+    def test_round_robin_takes_turns(self) -> None:
+        """One after the other when weights are equal; with weights as often as they say, whoever is left out."""
+        members = backends([100, 100, 100])
+        made = policy("round_robin", members)
+        order = [made.choose(members, b"", 0.0).id for _ in range(7)]
+        self.assertEqual(order, ["b1", "b2", "b0", "b1", "b2", "b0", "b1"])
+        self.assertEqual({made.choose(members[:2], b"", 0.0).id for _ in range(2)}, {"b0", "b1"})
+        members = backends([0, 2])
+        made = policy("round_robin", members)
+        self.assertEqual([made.choose(members, b"", 0.0).id for _ in range(6)], ["b1", "b0", "b1"] * 2)
+        weighted = backends([3, 1, 2])
+        made = policy("round_robin", weighted)
+        order = [made.choose(weighted[:2], b"", 0.0).id for _ in range(8)]
+        self.assertEqual(order, ["b0", "b0", "b1", "b0"] * 2)
+
+    def test_least_connections_compares_by_weight_and_ties_go_in_turn(self) -> None:
+        """Exactly; a weight of 0 counts as 1."""
+        members = backends([100, 300, 200])
+        made = policy("least_connections", members)
+        for active, chosen in (
+            ((1, 3, 3), {"b0", "b1"}),
+            ((1, 2, 2), {"b1"}),
+            ((0, 1, 1), {"b0"}),
+            ((2, 6, 3), {"b2"}),
+            ((1, 3, 2), {"b0", "b1", "b2"}),
+            ((3, 8, 5), {"b2"}),
+        ):
+            for backend, count in zip(members, active, strict=True):
+                backend.active = count
+            found = {made.choose(members, b"", 0.0).id for _ in range(12)}
+            self.assertEqual(found, chosen, active)
+        idle = backends([0, 1])
+        made = policy("least_connections", idle)
+        self.assertEqual(Counter(made.choose(idle, b"", 0.0).id for _ in range(10)), {"b0": 5, "b1": 5})
+        idle[0].active, idle[1].active = 1, 2
+        self.assertEqual(made.choose(idle, b"", 0.0).id, "b0")
+
+    def test_power_of_two_takes_the_less_busy_for_its_weight(self) -> None:
+        """Of two it is always that one; equal ones go by weight."""
+        for weights, active, chosen in (
+            ([100, 100], (1, 0), "b1"),
+            ([100, 100], (0, 1), "b0"),
+            ([100, 300], (1, 4), "b0"),
+            ([100, 300], (1, 2), "b1"),
+            ([0, 2], (1, 3), "b0"),
+            ([0, 2], (2, 3), "b1"),
+        ):
+            members = backends(weights)
+            members[0].active, members[1].active = active
+            made = policy("power_of_two", members)
+            self.assertEqual({made.choose(members, b"", 0.0).id for _ in range(50)}, {chosen}, (weights, active))
+        members = backends([100])
+        self.assertIs(policy("power_of_two", members).choose(members, b"", 0.0), members[0])
+
+    def test_random_follows_the_weights(self) -> None:
+        """Also where all have none; the edges of the draw belong to the first and the last."""
+        members = backends([0, 0, 0])
+        made = policy("random", members)
+        self.assertEqual({made.choose(members, b"", 0.0).id for _ in range(60)}, {"b0", "b1", "b2"})
+        for drawn, weights, chosen in (
+            (0.0, [1, 1], "b0"),
+            (0.49, [1, 1], "b0"),
+            (0.5, [1, 1], "b1"),
+            (0.999999, [1, 1], "b1"),
+            (0.0, [0, 1], "b1"),
+            (0.25, [1, 3], "b1"),
+            (0.24, [1, 3], "b0"),
+            (0.0, [0, 0], "b0"),
+            (0.999, [0, 0], "b1"),
+            (1.0, [1, 0], "b1"),
+        ):
+            members = backends(weights)
+            made = make_balancer("random", Drawn(drawn))
+            self.assertEqual(made.choose(members, b"", 0.0).id, chosen, (drawn, weights))
+
+    def test_peak_ewma_wants_a_clear_difference(self) -> None:
+        """The first drawn stays unless it costs more than twice the other; connections count, for their weight."""
+        for first, second, chosen in (
+            ((100, 0.010, 0), (100, 0.006, 0), "b0"),
+            ((100, 0.010, 0), (100, 0.004, 0), "b1"),
+            ((100, 0.010, 1), (100, 0.0099, 0), "b1"),
+            ((100, 0.010, 1), (100, 0.0101, 0), "b0"),
+            ((300, 0.010, 3), (100, 0.010, 1), "b0"),
+            ((100, 0.010, 3), (300, 0.010, 1), "b1"),
+            ((100, 0.010, 0), (100, 0.0, 0), "b1"),
+        ):
+            members = backends([first[0], second[0]])
+            for backend, (_, latency, active) in zip(members, (first, second), strict=True):
+                backend.observe_latency(latency, 0.0)
+                backend.active = active
+            made = make_balancer("peak_ewma", Drawn(0.0))
+            self.assertEqual(made.choose(members, b"", 0.0).id, chosen, (first, second))
+        # one of weight 0 is drawn last, and counts as 1
+        for light, heavy, chosen in (
+            ((0.004, 0), (0.010, 0), "b0"),
+            ((0.004, 1), (0.010, 0), "b1"),
+            ((0.004, 1), (0.010, 2), "b0"),
+        ):
+            members = backends([0, 2])
+            for backend, (latency, active) in zip(members, (light, heavy), strict=True):
+                backend.observe_latency(latency, 0.0)
+                backend.active = active
+            self.assertEqual(make_balancer("peak_ewma", Drawn(0.0)).choose(members, b"", 0.0).id, chosen)
+
+    def test_a_measurement_fades_with_time_and_never_grows(self) -> None:
+        """By 1/e in ten seconds; a clock behind it changes nothing."""
+        members = backends([100, 100])
+        made = make_balancer("peak_ewma", Drawn(0.0))
+        members[0].observe_latency(0.050, 100.0)
+        members[1].observe_latency(0.010, 110.0)
+        for now, chosen in ((110.0, "b0"), (109.0, "b1"), (101.0, "b1"), (0.0, "b1")):
+            self.assertEqual(made.choose(members, b"", now).id, chosen, now)
+
     def test_least_connections_prefers_the_idle(self) -> None:
         """For its weight."""
         members = backends([100, 100, 300])
@@ -168,6 +317,18 @@ class PolicyTests(SynchronousTestCase):
         self.assertNotIn("b0", {made.choose(members, b"", 0.0).id for _ in range(50)})
         members[1].observe_latency(0.5, 300.0)
         self.assertIn("b0", {made.choose(members, b"", 300.0).id for _ in range(50)})
+
+
+class Drawn(random.Random):
+    """A source of chance that always draws the same."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(value)
+        self.value = value
+
+    def random(self) -> float:
+        """The value."""
+        return self.value
 
 
 THIRD_PARTY_MODULE = "third_party_balancer"
@@ -224,6 +385,9 @@ EXPECTED = """\
 rendezvous ['b0', 'b0', 'b0', 'b2', 'b0', 'b0', 'b2', 'b1', 'b0', 'b2', 'b1', 'b0']
 maglev ['b0', 'b0', 'b0', 'b1', 'b1', 'b2', 'b1', 'b1', 'b1', 'b2', 'b2', 'b1']
 """
+
+
+SPREAD = {"rendezvous": {"b0": 1481, "b1": 3028, "b2": 1491}, "maglev": {"b0": 1501, "b1": 2991, "b2": 1508}}
 
 
 class BackendLineTests(SynchronousTestCase):
