@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.clusters.backoff import Backoff
+from netappliance.clusters.backoff import DOWN_AFTER, Backoff
 
 
 def window(failures: int, seed: int) -> float:
@@ -50,3 +52,27 @@ class WindowTests(SynchronousTestCase):
         for _ in range(5):
             backoff.failed(backoff.until, rng)
         self.assertFalse(backoff.down or backoff.succeeded())
+
+
+class BackoffTests(SynchronousTestCase):
+    """How long a backend is left alone."""
+
+    def test_failures_within_the_window_count_once(self) -> None:
+        """Fifty sessions that fail together are one outage."""
+        backoff, rng = Backoff(), random.Random(1)
+        for _ in range(50):
+            backoff.failed(10.0, rng)
+        self.assertEqual((backoff.failures, backoff.until), (1, 11.0))
+
+    @settings(deadline=None, max_examples=60)
+    @given(st.integers(0, 2**32), st.integers(1, 30))
+    def test_the_window_grows_to_at_most_63_seconds(self, seed: int, count: int) -> None:
+        """1 s, then 1 to 2**k - 1."""
+        backoff, rng, now = Backoff(), random.Random(seed), 0.0
+        for number in range(1, count + 1):
+            went_down = backoff.failed(now, rng)
+            self.assertEqual(went_down, number == DOWN_AFTER)
+            wait = backoff.until - now
+            self.assertTrue(1 <= wait <= 2 ** min(number, DOWN_AFTER) - 1, wait)
+            now = backoff.until
+        self.assertEqual(backoff.down, count >= DOWN_AFTER)

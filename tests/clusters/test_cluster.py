@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
-import socket
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import backend_lines
-from netappliance.clusters.backoff import DOWN_AFTER, Backoff
+from netappliance.clusters.backoff import DOWN_AFTER
 from netappliance.clusters.cluster import Cluster
-from netappliance.clusters.resolver import ResolverService
 from netappliance.clusters.section import ClusterSection
 
 
@@ -220,116 +215,3 @@ class ChoiceProperties(SynchronousTestCase):
             weighty = [backend for backend in tier if backend.weight] or tier
             self.assertIn(chosen, weighty)
         return chosen
-
-
-class BackoffTests(SynchronousTestCase):
-    """How long a backend is left alone."""
-
-    def test_failures_within_the_window_count_once(self) -> None:
-        """Fifty sessions that fail together are one outage."""
-        backoff, rng = Backoff(), random.Random(1)
-        for _ in range(50):
-            backoff.failed(10.0, rng)
-        self.assertEqual((backoff.failures, backoff.until), (1, 11.0))
-
-    @settings(deadline=None, max_examples=60)
-    @given(st.integers(0, 2**32), st.integers(1, 30))
-    def test_the_window_grows_to_at_most_63_seconds(self, seed: int, count: int) -> None:
-        """1 s, then 1 to 2**k - 1."""
-        backoff, rng, now = Backoff(), random.Random(seed), 0.0
-        for number in range(1, count + 1):
-            went_down = backoff.failed(now, rng)
-            self.assertEqual(went_down, number == DOWN_AFTER)
-            wait = backoff.until - now
-            self.assertTrue(1 <= wait <= 2 ** min(number, DOWN_AFTER) - 1, wait)
-            now = backoff.until
-        self.assertEqual(backoff.down, count >= DOWN_AFTER)
-
-
-class FakeResolver:
-    """Answers from a table."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[Any]] = {}
-        self.asked: list[str] = []
-        self.hangs = False
-        self.waiting: list[Any] = []
-
-    def resolveHostName(self, receiver: Any, hostName: str, portNumber: int = 0, addressTypes: Any = None) -> Any:
-        """Answer at once."""
-        self.asked.append(hostName)
-        if self.hangs:
-            self.waiting.append(receiver)
-            return receiver
-        for address in self.answers.get(hostName, []):
-            receiver.addressResolved(address)
-        receiver.resolutionComplete()
-        return receiver
-
-
-class ResolverTests(SynchronousTestCase):
-    """Names become backends."""
-
-    def setUp(self) -> None:
-        clock: Any = Clock()
-        self.clock = clock
-        clock.nameResolver = self.resolver = FakeResolver()
-        self.cluster = Cluster(section("app.test:80 id=app\n1.1.1.1:1 id=a"), random.Random(1))
-        self.service = ResolverService({"c": self.cluster}, self.clock)
-        self.addCleanup(self.check_clock)
-
-    def check_clock(self) -> None:
-        """No timer is left."""
-        if self.service.running:
-            self.service.stopService()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
-
-    def found(self) -> list[str]:
-        """Ids of the cluster."""
-        return [backend.id for backend in self.cluster.backends]
-
-    def test_each_address_is_a_backend_and_the_last_good_answer_stays(self) -> None:
-        """Both families; a failure is counted and changes nothing; a changed answer is taken over."""
-        self.resolver.answers["app.test"] = [IPv4Address("TCP", "2.2.2.2", 80), IPv6Address("TCP", "2001:db8::2", 80)]
-        self.service.startService()
-        self.assertEqual(self.found(), ["app@2.2.2.2", "app@2001:db8::2", "a"])
-        self.assertEqual(self.cluster.backends[1].family, socket.AF_INET6)
-        self.resolver.answers["app.test"] = []
-        self.clock.advance(30)
-        self.assertEqual((len(self.found()), self.cluster.resolve_failures_total), (3, 1))
-        self.resolver.answers["app.test"] = [IPv4Address("TCP", "3.3.3.3", 80)]
-        self.clock.advance(30)
-        self.assertEqual(self.found(), ["app@3.3.3.3", "a"])
-        self.assertEqual(self.resolver.asked, ["app.test"] * 3)
-
-    def test_a_name_with_too_many_addresses_is_cut(self) -> None:
-        """resolve_max."""
-        self.cluster.update(dataclasses.replace(self.cluster.section, resolve_max=2))
-        self.resolver.answers["app.test"] = [IPv4Address("TCP", f"2.2.2.{number}", 80) for number in range(9)]
-        self.service.startService()
-        self.assertEqual(self.found(), ["app@2.2.2.0", "app@2.2.2.1", "a"])
-
-    def test_an_answer_after_the_end_is_ignored(self) -> None:
-        """Stopped is stopped."""
-        self.service.startService()
-        self.service.stopService()
-        self.service.resolved(self.cluster, "app.test", 80, [(socket.AF_INET, ("9.9.9.9", 80))])
-        self.assertEqual(self.found(), ["a"])
-
-    def test_a_hanging_name_service_gets_one_question_at_a_time(self) -> None:
-        """It is asked again when it has answered, or after two minutes; an answer that late counts for nothing."""
-        self.resolver.hangs = True
-        self.service.startService()
-        self.clock.pump([30.0] * 3)
-        self.assertEqual(self.resolver.asked, ["app.test"])
-        self.clock.advance(30)
-        self.assertEqual(self.resolver.asked, ["app.test"] * 2)
-        given_up, current = self.resolver.waiting
-        given_up.addressResolved(IPv4Address("TCP", "8.8.8.8", 80))
-        given_up.resolutionComplete()
-        self.assertEqual(self.found(), ["a"])
-        current.addressResolved(IPv4Address("TCP", "2.2.2.2", 80))
-        current.resolutionComplete()
-        self.assertEqual(self.found(), ["app@2.2.2.2", "a"])
-        self.clock.advance(30)
-        self.assertEqual(self.resolver.asked, ["app.test"] * 3)
