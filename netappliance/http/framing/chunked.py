@@ -130,7 +130,7 @@ class ChunkedDecoder:
         """Judge a line whose end is not there."""
         bare = part[:-1] if part.endswith(b"\r") else part
         if self._state == _SIZE:
-            if len(bare) > MAX_SIZE_LINE or b"\r" in bare or b"\n" in bare or not _begins_size_line(bare):
+            if len(bare) > MAX_SIZE_LINE or not _begins_size_line(bare):
                 return BAD_SIZE
         elif bare.translate(None, names.ALLOWED):
             return BAD_TRAILER

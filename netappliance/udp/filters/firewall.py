@@ -42,7 +42,6 @@ def _rule(line: str) -> Rule:
         raise ValueError(f"allow or deny first in {line!r}")
     networks: list[values.Network] = []
     ports: list[tuple[int, int]] = []
-    target = networks
     in_ports = False
     for word in words:
         if word in ("port", "ports"):
@@ -50,7 +49,7 @@ def _rule(line: str) -> Rule:
         elif in_ports:
             ports.extend(_range(part) for part in word.split(",") if part)
         elif word != "any":
-            target.append(values.network(word))
+            networks.append(values.network(word))
     if in_ports and not ports:
         raise ValueError(f"a port or range after ports in {line!r}")
     return Rule(action == "allow", tuple(networks), tuple(ports))
@@ -84,7 +83,7 @@ class FirewallSection:
 def verdict(chain: tuple[Rule, ...], address: Address) -> bool:
     """True when the first matching rule allows; an address that is none (a unix path) is denied."""
     try:
-        parsed = ipaddress.ip_address(address[0].partition("%")[0])
+        parsed = ipaddress.ip_address(address[0])
     except ValueError:
         return False
     return next((rule.allow for rule in chain if rule.matches(parsed, address[1])), False)

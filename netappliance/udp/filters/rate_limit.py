@@ -99,7 +99,7 @@ class RateLimit(DatagramFilter):
         bits = self._section.prefix_v6 if ":" in host else self._section.prefix_v4
         if bits == 32 and ":" not in host:
             return host
-        return str(ipaddress.ip_network(f"{host.partition('%')[0]}/{bits}", strict=False))
+        return str(ipaddress.ip_network(f"{host}/{bits}", strict=False))
 
 
 def make(section: RateLimitSection, resources: Resources) -> RateLimit:

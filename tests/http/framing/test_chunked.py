@@ -105,7 +105,14 @@ class ReadTests(SynchronousTestCase):
 
     def test_trailers(self) -> None:
         """Those that may be there pass, in order and as sent."""
-        lines = [b"X-Sum: 1", b'etag:\t"x" ', b"Expires:", b"X-Forwarde: x", b"Server-Timing: a\xff"]
+        lines = [
+            b"X-Sum: 1",
+            b'etag:\t"x" ',
+            b"Expires:",
+            b"X-Forwarded: x",
+            b"X-Forwarder: x",
+            b"Server-Timing: a\xff",
+        ]
         self.assertEqual(self.read(b"0\r\n" + b"\r\n".join([*lines, b"", b""])), (b"", lines))
 
     def test_trailers_that_may_not_be_there_are_left_out(self) -> None:

@@ -67,10 +67,14 @@ class ResponseTests(SynchronousTestCase):
     def test_status_lines_of_a_backend_are_remembered_up_to_a_limit(self) -> None:
         """What a backend chooses does not grow for ever; each is read right."""
         framing = ResponseFraming()
+        for length, kept in ((64, 1), (65, 1)):
+            judged(b"HTTP/1.1 200 ".ljust(length, b"x") + b"\r\n\r\n", framing=framing)
+            self.assertEqual(len(framing._status_lines), kept)
         for number in range(3000):
             response = judged(b"HTTP/1.1 200 %d\r\n\r\n" % number, framing=framing)
             assert isinstance(response, Response)
             self.assertEqual(response.reason, b"%d" % number)
+        self.assertEqual(len(framing._status_lines), 1024)
 
     def test_where_the_body_ends(self) -> None:
         """By length, chunks, status and the request's method (RFC 9112 section 6.3)."""
@@ -111,6 +115,7 @@ class ResponseTests(SynchronousTestCase):
         """Whatever the status; a body where there may be none would be taken for the next response."""
         for lines in (
             *(b"Content-Length: x\r\n", b"Content-Length:\r\n", b"Content-Length: 5\r\nContent-Length: 6\r\n"),
+            b"Content-Length: 0\r\nContent-Length: 5\r\n",
             *(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n"),
             *(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding:\r\n"),
         ):
@@ -148,6 +153,8 @@ class ResponseTests(SynchronousTestCase):
         named = b"Connection: X-One,\tx-TWO , upgrade, close, keep-alive\r\nx-one: 1\r\nX-Two: 2\r\n"
         response = self.response(gone + b"\r\n".join([*kept, named]) + b"Content-Length: 1\r\n")
         self.assertEqual((response.lines, response.length), (kept, 1))
+        words = self.response(b"Connection: close, upgrade, keep-alive\r\nClose: 1\r\nContent-Length: 1\r\n")
+        self.assertEqual(words.lines, [b"Close: 1"])
         for name in (b"Host", b"Content-Length", b"transfer-encoding", b"Upgrade" + b"d x", b"cookie", b"a;b"):
             self.refused(b"Connection: close, " + name + b"\r\n", "malformed field line")
         for line in (b"no colon", b": x", b"a b: x", b"\xe4: x", b" folded", b"x" * 257 + b":", b"Date"):

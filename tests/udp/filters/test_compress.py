@@ -57,10 +57,21 @@ class CompressTests(SynchronousTestCase):
             self.assertEqual(decompress(mode, block), b"hello")
             self.assertEqual(compress(mode, b"hello"), block)
 
+    def test_announcements_that_are_longer_than_they_must_be(self) -> None:
+        """Five octets in snappy, as its own library takes; three in LZ4, which hold more than a datagram has."""
+        self.assertEqual(decompress("snappy", b"\x85\x80\x80\x80\0\x10hello"), b"hello")
+        self.assertEqual(decompress("lz4", b"\x85\x80\0\x50hello"), b"hello")
+        for mode, announced in (("snappy", b"\x85\x80\x80\x80\x80\0"), ("lz4", b"\x85\x80\x80\0")):
+            refused = self.assertRaises(ValueError, decompress, mode, announced + b"\x50hello")
+            self.assertEqual(str(refused), "too long")
+
     def test_sizes_up_to_a_datagram_are_believed(self) -> None:
         """65 507 octets; one more is refused for its announcement, whatever the block holds."""
         for mode in ("snappy", "lz4"):
             self.assertEqual(len(decompress(mode, compress(mode, b"x" * 65507))), 65507)
+            full = datagram(compress(mode, b"x" * 65507))
+            self.assertIsNone(build(f"kind = compress\nmode = {mode}\non_read = decompress").read(full))
+            self.assertEqual(len(full.payload), 65507)
             error = self.assertRaises(ValueError, decompress, mode, compress(mode, b"x" * 65508))
             self.assertEqual(str(error), "too large")
         short = self.assertRaises(ValueError, decompress, "lz4", write_varint(9) + compress("lz4", b"abc")[1:])

@@ -8,6 +8,10 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.config.ini import RawSection
+from netappliance.config.schema import parse_section
+from netappliance.errors import ConfigProblem
+from netappliance.udp.filters import BUILTIN
 from tests.udp.filters.support import section
 
 KEY = base64.b64encode(bytes(32)).decode()
@@ -67,6 +71,16 @@ class DefaultTests(SynchronousTestCase):
             self.assertEqual({**found, **wanted}, found, options)
             self.assertEqual(found["name"], "x")
 
+    def test_what_a_section_must_say(self) -> None:
+        """Its kind, and what some cannot do without."""
+        required = {"concatenate": {"bytes"}, "decryptor": {"key"}, "python": {"class"}}
+        for kind in BUILTIN:
+            problems: list[ConfigProblem] = []
+            self.assertIsNone(parse_section(kind.schema, RawSection("filter", "x", 1), problems))
+            self.assertEqual({problem.why for problem in problems}, {"the key is missing"})
+            keys = {problem.key for problem in problems}
+            self.assertEqual(keys, {"kind"} | required.get(kind.name, set()), kind.name)
+
     def test_the_edges_of_numbers(self) -> None:
         """Both ends belong to what is allowed."""
         for kind, key, good, bad in (
@@ -82,4 +96,6 @@ class DefaultTests(SynchronousTestCase):
             for value in good:
                 section(f"kind = {kind}\n{key} = {value}")
             for value in bad:
-                self.assertIn(key, str(self.assertRaises(ValueError, section, f"kind = {kind}\n{key} = {value}")))
+                refused = str(self.assertRaises(ValueError, section, f"kind = {kind}\n{key} = {value}"))
+                self.assertIn(f"{key}: a bad value", refused)
+                self.assertIn(f"number from {float(good[0]):g} to ", refused)

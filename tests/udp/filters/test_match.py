@@ -34,7 +34,7 @@ class MatchTests(SynchronousTestCase):
     def test_branches_as_they_are_read(self) -> None:
         """Text or base64, each value once, the filter behind the first space."""
         self.assertEqual(
-            branches("a  x\nbase64:/w== drop me\nbase6 y"), ((b"a", "x"), (b"\xff", "drop me"), (b"base6", "y"))
+            branches("a  x\nbase64:/w== drop me\nbase64 y"), ((b"a", "x"), (b"\xff", "drop me"), (b"base64", "y"))
         )
         for text, words in (
             ("a", "VALUE FILTER, not 'a'"),

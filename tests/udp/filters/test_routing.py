@@ -6,7 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.udp.datagram import Drop
 from netappliance.udp.filters.routing import policy_name
-from tests.udp.filters.support import BACKENDS, build, datagram
+from tests.udp.filters.support import BACKENDS, backend, build, datagram
 
 
 class RoutingTests(SynchronousTestCase):
@@ -85,6 +85,32 @@ class RoutingTests(SynchronousTestCase):
                 chosen.append(given_.destinations[0].id)
             self.assertEqual(chosen[:100], chosen[100:])
             self.assertEqual(set(chosen), {"b1", "b2", "b3"})
+
+    def test_the_literal_choices_of_hash(self) -> None:
+        """Another choice would part clients from their backends when this version takes over."""
+        balancer = build("kind = load_balancer\npolicy = HASH")
+        chosen = []
+        for port in range(5000, 5012):
+            given_ = datagram(source=("192.0.2.1", port))
+            balancer.read(given_)
+            assert given_.destinations is not None
+            chosen.append(given_.destinations[0].id)
+        self.assertEqual(" ".join(chosen), "b1 b3 b2 b1 b2 b2 b2 b3 b3 b2 b1 b2")
+
+    def test_weights_are_honoured(self) -> None:
+        """The policy knows the members with theirs."""
+        balancer = build("kind = load_balancer")
+        light, heavy = backend(1), backend(2)
+        heavy.weight = 300
+        members = (light, heavy)
+        chosen = []
+        for _ in range(8):
+            given_ = datagram()
+            given_.backends = members
+            balancer.read(given_)
+            assert given_.destinations is not None
+            chosen.append(given_.destinations[0].id)
+        self.assertEqual((chosen.count("b1"), chosen.count("b2")), (2, 6))
 
     def test_backends_that_come_and_go_are_noticed(self) -> None:
         """The policy learns the members when they change."""
