@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from netappliance.config.answer_files import CONTENT_TYPES, MEDIA, REASONS, PageTemplate, Templates, escaped
 from netappliance.http import fields
-from netappliance.http.message import Answer
+from netappliance.http.message import Answer, Response
 
 #: compiled pages and Accept values that are remembered; when full, all are forgotten (what fills them comes from peers)
 REMEMBERED = 256
@@ -19,7 +19,7 @@ _PLAIN_ID = re.compile(rb"[A-Za-z0-9_.:+/=-]*")
 _QVALUE = re.compile(rb"[01](?:\.\d{0,3})?")
 #: fields of an answer that are ours to say
 _OURS = frozenset((b"connection", b"content-length", b"keep-alive", b"transfer-encoding"))
-_USUAL = b"Cache-Control: no-cache\r\n"
+_USUAL = b"Cache-Control: no-cache"
 
 _HTML = """<!DOCTYPE html>
 <html lang="en">
@@ -74,12 +74,12 @@ _WHY = {
 
 
 class _Page:
-    """A compiled answer: everything but the lines of its own, the length and the request id."""
+    """A compiled answer: its Content-Type, and its body but for the request id."""
 
-    __slots__ = ("head", "holes", "media", "pieces", "size")
+    __slots__ = ("holes", "media", "pieces", "size", "type_line")
 
-    def __init__(self, head: bytes, pieces: list[bytes], media: bytes) -> None:
-        self.head = head
+    def __init__(self, pieces: list[bytes], media: bytes) -> None:
+        self.type_line = b"Content-Type: " + CONTENT_TYPES[media]
         self.pieces = pieces
         self.holes = len(pieces) - 1
         self.size = sum(map(len, pieces))
@@ -111,31 +111,27 @@ class Answers:
         *,
         accept: bytes = b"",
         head_only: bool = False,
-        keep_alive: bool = False,
-        minor: int = 1,
         request_id: bytes = b"",
         route: str = "",
         cluster: str = "",
         backend: str = "",
-    ) -> bytes:
+    ) -> tuple[Response, bytes]:
         """
-        Return the whole response.
+        Return the response, and its body.
 
         :param accept: the request's Accept values, joined by commas; empty = none. :param head_only: the request was
-            HEAD: no body, but its Content-Length. :param keep_alive: the connection goes on after it, unless the answer
-            says that it ends. :param minor: of the request's HTTP version; 1.0 is told of keep-alive.
+            HEAD: no body, but its Content-Length.
         :param request_id, route, cluster, backend: shown in the body where the template has them; empty = unknown.
         """
-        keep_alive = keep_alive and not answer.close
         if answer.body is not None or answer.status in (204, 304):
-            return _own_body(answer, head_only=head_only, keep_alive=keep_alive, minor=minor)
+            return _own_body(answer, head_only=head_only)
         template = self._template(answer.status, cluster, accept)
         extra = template.fields & {"location", "retry_after"}
         own = (_value(answer, b"location"), _value(answer, b"retry-after")) if extra else ()
-        key = (answer.status, answer.why, template, keep_alive, minor, route, cluster, backend, own)
+        key = (answer.status, answer.why, template, route, cluster, backend, own)
         page = self._pages.get(key)
         if page is None:
-            page = _compile(answer, template, _connection(keep_alive, minor), (route, cluster, backend, *own))
+            page = _compile(answer, template, (route, cluster, backend, *own))
             if len(self._pages) >= REMEMBERED:
                 self._pages.clear()
             self._pages[key] = page
@@ -143,10 +139,13 @@ class Answers:
             request_id = b""
         elif not _PLAIN_ID.fullmatch(request_id):
             request_id = escaped(request_id.decode("latin-1"), page.media).encode()
-        size = page.size + page.holes * len(request_id)
-        body = b"" if head_only else request_id.join(page.pieces)
-        lines = _lines(answer) if answer.lines or answer.status == 401 else _USUAL
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (page.head, lines, size, body)
+        lines = _lines(answer) if answer.lines or answer.status == 401 else [_USUAL]
+        response = _response(answer.status, [page.type_line, *lines])
+        response.declared = page.size + page.holes * len(request_id)
+        if head_only:
+            return response, b""
+        response.length = response.declared
+        return response, request_id.join(page.pieces)
 
     def _template(self, status: int, cluster: str, accept: bytes) -> PageTemplate:
         for templates in (self._clusters.get(cluster), self._listener):
@@ -202,13 +201,7 @@ def reason_of(status: int) -> str:
     return REASONS.get(status, "")
 
 
-def _connection(keep_alive: bool, minor: int) -> bytes:
-    if not keep_alive:
-        return b"Connection: close\r\n"
-    return b"" if minor else b"Connection: keep-alive\r\n"
-
-
-def _compile(answer: Answer, template: PageTemplate, connection: bytes, known: tuple[str, ...]) -> _Page:
+def _compile(answer: Answer, template: PageTemplate, known: tuple[str, ...]) -> _Page:
     """Make a page; ``known`` is route, cluster, backend and, where the template shows them, location, retry_after."""
     route, cluster, backend, location, retry_after = (*known, "", "")[:5]
     reason = reason_of(answer.status)
@@ -222,20 +215,18 @@ def _compile(answer: Answer, template: PageTemplate, connection: bytes, known: t
         "location": location,
         "retry_after": retry_after,
     }
-    head = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\n%b" % (
-        answer.status,
-        reason.encode(),
-        CONTENT_TYPES[template.media],
-        connection,
-    )
-    return _Page(head, [piece.encode() for piece in template.pieces(shown, "request_id")], template.media)
+    return _Page([piece.encode() for piece in template.pieces(shown, "request_id")], template.media)
+
+
+def _response(status: int, lines: list[bytes]) -> Response:
+    return Response(status, reason_of(status).encode(), 1, lines)
 
 
 def _value(answer: Answer, name: bytes) -> str:
     return (fields.get(answer.lines, name) or b"").decode("latin-1")
 
 
-def _lines(answer: Answer, *, body: bool = True) -> bytes:
+def _lines(answer: Answer, *, body: bool = True) -> list[bytes]:
     """Return the answer's own lines, and those it must have (RFC 9110 section 11.6.1 for 401)."""
     ours = _OURS | {b"content-type"} if body else _OURS
     kept = [line for line in answer.lines if line.partition(b":")[0].lower() not in ours]
@@ -243,19 +234,17 @@ def _lines(answer: Answer, *, body: bool = True) -> bytes:
         kept.append(b"Cache-Control: no-cache")
     if answer.status == 401 and fields.get(kept, b"www-authenticate") is None:
         kept.append(b'WWW-Authenticate: Basic realm="restricted"')
-    return b"\r\n".join(kept) + b"\r\n"
+    return kept
 
 
-def _own_body(answer: Answer, *, head_only: bool, keep_alive: bool, minor: int) -> bytes:
+def _own_body(answer: Answer, *, head_only: bool) -> tuple[Response, bytes]:
     """Return the response of an answer that brings its body, or has none by its status (204, 304)."""
     body = answer.body or b""
-    bare = answer.status in (204, 304)
-    head = b"HTTP/1.1 %d %b\r\n%b%b" % (
-        answer.status,
-        reason_of(answer.status).encode(),
-        _connection(keep_alive, minor),
-        _lines(answer, body=False),
-    )
-    if bare:
-        return head + b"\r\n"
-    return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), b"" if head_only else body)
+    response = _response(answer.status, _lines(answer, body=False))
+    if answer.status in (204, 304):
+        return response, b""
+    response.declared = len(body)
+    if head_only:
+        return response, b""
+    response.length = len(body)
+    return response, body

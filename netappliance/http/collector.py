@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from netappliance.http.backends.pool import BackendPool
+from netappliance.http.frontend import Frontend
 from netappliance.http.statistics import CLASSES, RequestStatistics
-
-if TYPE_CHECKING:
-    from netappliance.http.backends.pool import BackendPool
-    from netappliance.http.service import HttpService
 
 _PREFIX = "netappliance_http_"
 
 
 class HttpCollector(Collector):
-    """One service's numbers, read at scrape time."""
+    """One listener's numbers, read at scrape time."""
 
-    def __init__(self, service: HttpService) -> None:
-        self._service = service
+    def __init__(self, frontend: Frontend) -> None:
+        self._frontend = frontend
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
-        service = self._service
-        everything = {"": service.local, **{name: each.statistics for name, each in service.targets.items()}}
+        frontend = self._frontend
+        everything = {"": frontend.local, **{name: each.statistics for name, each in frontend.targets.items()}}
         yield from self._requests(everything)
         yield from self._refusals()
         yield self._sticky()
 
     def _requests(self, everything: dict[str, RequestStatistics]) -> Iterator[Metric]:
-        listener = self._service.section.name
+        listener = self._frontend.name
         requests = CounterMetricFamily(
             _PREFIX + "requests",
             "Requests that ended, by method and class of status (none: nothing was sent); no cluster: answered here.",
@@ -58,7 +55,7 @@ class HttpCollector(Collector):
         yield from (requests, seconds, retries)
 
     def _refusals(self) -> Iterator[Metric]:
-        listener, refusals = self._service.section.name, self._service.refusals
+        listener, refusals = self._frontend.name, self._frontend.refusals
         for name, text, found in (
             ("refused_requests", "Requests that were malformed or too large.", refusals.requests),
             ("refused_responses", "Responses of backends that were malformed.", refusals.responses),
@@ -69,13 +66,13 @@ class HttpCollector(Collector):
             yield family
 
     def _sticky(self) -> Metric:
-        listener = self._service.section.name
+        listener = self._frontend.name
         family = CounterMetricFamily(
             _PREFIX + "sticky",
             "Responses of clusters with sticky sessions: kept (the cookie's backend), moved (another), assigned (new).",
             labels=["listener", "cluster", "result"],
         )
-        for name, target in self._service.targets.items():
+        for name, target in self._frontend.targets.items():
             sticky = target.sticky
             if sticky is not None:
                 family.add_metric([listener, name, "kept"], sticky.kept_total)

@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 from netappliance.config.answer_files import check_answers
 from netappliance.errors import ConfigProblem
-from netappliance.http.forwarding.identity import written_names
+from netappliance.http.identity import written_names
 from netappliance.http.section import HttpSection
 from netappliance.interfaces import IServiceKind
 
@@ -48,8 +48,10 @@ class HttpKind:
 
     def make_service(self, section: HttpSection, appliance: Appliance) -> IService:
         """Build the proxy."""
+        from netappliance.http.access_log import AccessLogLines
+        from netappliance.http.backends.target import Target
         from netappliance.http.collector import HttpCollector
-        from netappliance.http.service import HttpService, Target
+        from netappliance.http.service import HttpService
         from netappliance.logs.access_log import AccessLog
 
         routes = shared_routes(appliance).of(section.name)
@@ -57,9 +59,11 @@ class HttpKind:
         clusters = [appliance.clusters[name] for name in dict.fromkeys(route.cluster for route in routes) if name]
         targets = {cluster.name: Target(cluster, pools.pool(cluster)) for cluster in clusters}
         options = appliance.listen_options(section)
-        service = HttpService(section, appliance.plane, options, routes, targets, appliance.find(AccessLog))
+        access_log = appliance.find(AccessLog)
+        log = AccessLogLines(access_log) if access_log is not None else None
+        service = HttpService(section, appliance.plane, options, routes, targets, log)
         appliance.listeners[self.kind, section.name] = service.listeners
-        appliance.collectors.append(HttpCollector(service))
+        appliance.collectors.append(HttpCollector(service.frontend))
         return service
 
 

@@ -8,8 +8,8 @@ from netappliance.config import values
 from netappliance.config.answer_files import AnswerFile, answer_files
 from netappliance.config.schema import option
 from netappliance.http.fields import RESERVED
-from netappliance.http.forwarding.identity import KINDS
 from netappliance.http.framing.names import is_token
+from netappliance.http.identity import KINDS
 
 
 def _field_name(text: str) -> str:

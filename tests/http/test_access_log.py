@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.access_log import common_line, json_line
-from netappliance.http.forwarding.identity import KINDS, ClientIdentity, IdentityRules
+from netappliance.http.identity import KINDS, ClientIdentity, IdentityRules
 from netappliance.http.message import Request
 from netappliance.sessions.reasons import SHUTDOWN
 from netappliance.sessions.session import unix_address
 
 
-def forwarding(path: bytes, octets: bytes) -> Any:
+def record(path: bytes, octets: bytes) -> Any:
     """Return a forwarded request of a unix socket's client, with these octets wherever strangers have a say."""
     request = Request(octets, octets, 1, [b"Referer: " + octets, b"User-Agent: " + octets])
     request.authority = octets
-    client = SimpleNamespace(
-        identity=None, id=1, listener="web", client=unix_address(path), local=("", 0), head_began=0.0, sent=9
+    session = SimpleNamespace(
+        identity=None, id=1, listener="web", client=unix_address(path), local=("", 0), head_began=0.0
     )
     return SimpleNamespace(
-        **dict.fromkeys(("status", "rx_bytes", "tx_bytes", "retries", "sent_before"), 0),
+        **dict.fromkeys(("status", "rx_bytes", "tx_bytes", "retries", "sent_bytes"), 0),
         **dict.fromkeys(("connect_s", "first_byte_s", "started"), 0.0),
-        client=client,
+        session=session,
         request=request,
         route=SimpleNamespace(name="a b", cluster='c "d'),
         backend=SimpleNamespace(id="unix:/a b"),
@@ -46,7 +46,7 @@ class LineTests(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
     def test_json(self, path: bytes, octets: bytes) -> None:
         """Every line is one object."""
-        line = json_line(forwarding(path, octets), 0.0, 1.0)
+        line = json_line(record(path, octets), 0.0, 1.0)
         self.assertEqual(json.loads(line)["target"], octets.decode("latin-1"))
         self.assertEqual((line.count("\n"), line.isascii()), (1, True))
 
@@ -54,9 +54,9 @@ class LineTests(SynchronousTestCase):
         """With the proxy's own address beside it in JSON; nobody else is listened to."""
         rules = IdentityRules(KINDS, b"", [ip_network("10.0.0.0/8")])
         for peer, origin in (("10.0.0.1", "192.0.2.7"), ("192.0.2.1", "")):
-            made = forwarding(b"", b"/")
-            made.client.client = (peer, 4000)
-            made.client.identity = ClientIdentity(rules, made.client.client, ("", 0), b"1")
+            made = record(b"", b"/")
+            made.session.client = (peer, 4000)
+            made.session.identity = ClientIdentity(rules, made.session.client, ("", 0), b"1")
             made.request.identity = [(b"x-forwarded-for", b"192.0.2.7")]
             line = json.loads(json_line(made, 0.0, 1.0))
             self.assertEqual((line.get("origin", ""), line["client"]), (origin, f"{peer}:4000"))
@@ -66,7 +66,7 @@ class LineTests(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
     def test_common(self, path: bytes, octets: bytes) -> None:
         """A field without quotes holds no space, so that every line has the same fields."""
-        line = common_line(forwarding(path, octets), 0.0, 1.0)
+        line = common_line(record(path, octets), 0.0, 1.0)
         self.assertEqual((line.count("\n"), line.isprintable() or line[:-1].isprintable()), (1, True))
         before, _, behind = line.partition(" [01/Jan/1970:00:00:00 +0000] ")
         self.assertEqual(len(before.split(" ")), 3)

@@ -11,22 +11,27 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config.answer_files import TEMPLATE_STATUSES, PageTemplate
 from netappliance.http.answers import REMEMBERED, Answers, preferred, reason_of
-from netappliance.http.message import Answer
+from netappliance.http.framing.heads import response_head
+from netappliance.http.message import Answer, Response
 
 HTML, JSON, TEXT = b"text/html", b"application/json", b"text/plain"
 ALL = (HTML, JSON, TEXT)
 
 
-def split(response: bytes) -> tuple[bytes, list[bytes], bytes]:
-    """Status line, field lines, body."""
-    head, _, body = response.partition(b"\r\n\r\n")
-    first, *lines = head.split(b"\r\n")
+def split(
+    rendered: tuple[Response, bytes], *, keep_alive: bool = False, minor: int = 1
+) -> tuple[bytes, list[bytes], bytes]:
+    """Status line, field lines, body, as a client of this version gets them on a connection that goes on or not."""
+    response, body = rendered
+    first, *lines, _, _ = response_head(response, minor, keep_alive=keep_alive).split(b"\r\n")
     return first, lines, body
 
 
-def rendered(answer: Answer, **options: Any) -> tuple[bytes, list[bytes], bytes]:
+def rendered(
+    answer: Answer, *, keep_alive: bool = False, minor: int = 1, **options: Any
+) -> tuple[bytes, list[bytes], bytes]:
     """By an object without templates."""
-    return split(Answers().render(answer, **options))
+    return split(Answers().render(answer, **options), keep_alive=keep_alive and not answer.close, minor=minor)
 
 
 class RenderTests(SynchronousTestCase):

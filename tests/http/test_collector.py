@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.http.forwarding.world import World
+from tests.http.exchange.world import World
 
 
 class PoolCollectorTests(SynchronousTestCase):

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from socket import SocketType
-from typing import TYPE_CHECKING, Protocol
 
 from netappliance.clusters.backend import Backend
-from netappliance.dataplane.sockets import start_connect
-from netappliance.http.backends.upstream import Upstream
-
-if TYPE_CHECKING:
-    from netappliance.clusters.cluster import Cluster
-    from netappliance.dataplane.poller import Poller
-    from netappliance.dataplane.timers import TimerWheel
-
-
-class Waiting(Protocol):
-    """An exchange in the queue."""
-
-    def backend_freed(self) -> None:
-        """A place on some backend may be free; try again."""
+from netappliance.clusters.cluster import Cluster
+from netappliance.dataplane.poller import Poller
+from netappliance.dataplane.timers import TimerWheel
+from netappliance.dataplane.transport import Connect, Transport, connect
+from netappliance.http.streams.h1_backend import H1BackendConnection, Lender
+from netappliance.http.streams.stream import StreamUser
 
 
-class BackendPool:
+class BackendPool(Lender):
     """
     Connections to the backends of a cluster.
 
@@ -32,13 +22,15 @@ class BackendPool:
     :ivar expired: closed after ``pool_idle_timeout``. :ivar overflow: closed because ``pool_max_idle`` were kept.
     """
 
-    def __init__(self, cluster: Cluster, poller: Poller, timers: TimerWheel) -> None:
+    def __init__(self, cluster: Cluster, poller: Poller, timers: TimerWheel, connect: Connect = connect) -> None:
+        """:param connect: begins the connections."""
         self.cluster = cluster
+        self._connect = connect
         self.poller = poller
         self.timers = timers
         self.timer_slot = 0
-        self.idle: dict[Backend, list[Upstream]] = {}
-        self.queue: OrderedDict[Waiting, None] = OrderedDict()
+        self.idle: dict[Backend, list[H1BackendConnection]] = {}
+        self.queue: OrderedDict[StreamUser, None] = OrderedDict()
         self.hits = self.misses = self.stale = self.expired = self.overflow = 0
         self.queue_timeouts = self.queue_full = 0
         self._wake_scheduled = False
@@ -46,24 +38,24 @@ class BackendPool:
 
     # -- connections --------------------------------------------------------------------------------------------------
 
-    def reuse(self, backend: Backend, *, careful: bool) -> Upstream | None:
+    def reuse(self, backend: Backend, *, surely: bool) -> H1BackendConnection | None:
         """
         Take an idle connection of a backend, its most recently used one.
 
-        :param careful: look for the end too, for a request that must not be sent twice.
+        :param surely: make sure that it is alive, for a request that must not be sent twice.
         """
         kept = self.idle.get(backend)
         while kept:
-            upstream = kept.pop()
-            if upstream.silent() and not (careful and not upstream.alive()):
+            connection = kept.pop()
+            if connection.silent(surely=surely):
                 self.hits += 1
                 self.cluster.reused(backend)
-                return upstream
+                return connection
             self.stale += 1
-            self.poller.close(upstream.sock)
+            self.poller.close(connection.transport.sock)
         return None
 
-    def connect(self, backend: Backend) -> Upstream:
+    def connect(self, backend: Backend) -> H1BackendConnection:
         """
         Begin a new connection; counts as an attempt on the backend either way.
 
@@ -71,44 +63,45 @@ class BackendPool:
         """
         self.cluster.connect_started(backend)
         self.misses += 1
-        sock: SocketType = start_connect(backend.family, backend.sockaddr)
-        upstream = Upstream(sock, backend, self, self.poller)
+        sock = self._connect(backend.family, backend.sockaddr)
         try:
-            self.poller.add(sock.fileno(), upstream.on_ready)
+            connection = H1BackendConnection(Transport(sock), backend, self, self.poller)
+            self.poller.add(sock.fileno(), connection.on_ready)
         except OSError:
             sock.close()
             raise
-        return upstream
+        return connection
 
-    def keep(self, upstream: Upstream) -> None:
-        """Take a connection back after a whole response; the next request may have it."""
-        upstream.user = None
-        if upstream.readable:
-            # the response ended where a read did: what is behind it was not looked for
-            upstream.readable = False
-            upstream.round = 0
-        upstream.served += 1
-        backend = upstream.backend
+    def take_back(self, connection: H1BackendConnection, *, clean: bool) -> None:
+        """Keep a connection after a whole response, if it can serve again; close it else."""
+        backend = connection.backend
         section = self.cluster.section
         kept = self.idle.get(backend)
-        if backend.draining or self.closed or len(kept or ()) >= section.pool_max_idle:
+        if not clean or self.closed or backend.draining:
+            self.poller.close(connection.transport.sock)
+        elif (len(kept) if kept is not None else 0) >= section.pool_max_idle:
             self.overflow += 1
-            self.poller.close(upstream.sock)
+            self.poller.close(connection.transport.sock)
         else:
             if kept is None:
                 kept = self.idle[backend] = []
-            upstream.idle_since = self.poller.now
-            kept.append(upstream)
+            if connection.readable:
+                # the response ended where a read did: what is behind it was not looked for
+                connection.readable = False
+                connection.round = 0
+            connection.idle_since = self.poller.now
+            kept.append(connection)
             if not self.timer_slot:
                 self.timers.schedule(self, self.poller.now + section.pool_idle_timeout_s)
         self._released(backend)
 
-    def drop(self, upstream: Upstream) -> None:
-        """Close a connection that was in use."""
-        upstream.user = None
-        upstream.out = None
-        self.poller.close(upstream.sock)
-        self._released(upstream.backend)
+    def spoke(self, connection: H1BackendConnection) -> None:
+        """An idle connection ended or spoke unasked; nothing is done with one that is not idle (any more)."""
+        kept = self.idle.get(connection.backend)
+        if kept is not None and connection in kept:
+            kept.remove(connection)
+            self.stale += 1
+            self.poller.close(connection.transport.sock)
 
     def failed(self, backend: Backend, *, blame: bool) -> None:
         """A connection attempt failed; ``blame`` the backend unless the fault is ours."""
@@ -118,14 +111,6 @@ class BackendPool:
     def forget(self, backend: Backend) -> None:
         """A place on a backend is free again without a connection of ours (a tunnel's end)."""
         self._released(backend)
-
-    def discard(self, upstream: Upstream) -> None:
-        """An idle connection ended or spoke unasked; nothing is done with one that is not idle (any more)."""
-        kept = self.idle.get(upstream.backend)
-        if kept is not None and upstream in kept:
-            kept.remove(upstream)
-            self.stale += 1
-            self.poller.close(upstream.sock)
 
     def _released(self, backend: Backend) -> None:
         self.cluster.released(backend)
@@ -139,7 +124,7 @@ class BackendPool:
 
     # -- the queue ----------------------------------------------------------------------------------------------------
 
-    def wait(self, exchange: Waiting) -> bool:
+    def wait(self, exchange: StreamUser) -> bool:
         """Queue an exchange; False when ``max_queue`` wait already."""
         if len(self.queue) >= self.cluster.section.max_queue:
             self.queue_full += 1
@@ -151,7 +136,7 @@ class BackendPool:
         """True when a newcomer has to queue behind those who wait, and not all of these wait for one full backend."""
         return self._wake_scheduled or self.cluster.full(self.poller.now)
 
-    def leave(self, exchange: Waiting) -> None:
+    def leave(self, exchange: StreamUser) -> None:
         """Take an exchange out of the queue, if it is there."""
         self.queue.pop(exchange, None)
 
@@ -174,7 +159,7 @@ class BackendPool:
             old = 0
             while old < len(kept) and (backend.draining or now - kept[old].idle_since >= limit):
                 self.expired += 1
-                self.poller.close(kept[old].sock)
+                self.poller.close(kept[old].transport.sock)
                 old += 1
             del kept[:old]
             if kept:
@@ -188,6 +173,6 @@ class BackendPool:
         self.closed = True
         self.timers.cancel(self)
         for kept in self.idle.values():
-            for upstream in kept:
-                self.poller.close(upstream.sock)
+            for connection in kept:
+                self.poller.close(connection.transport.sock)
         self.idle.clear()

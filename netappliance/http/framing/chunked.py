@@ -7,6 +7,9 @@ import re
 from netappliance.http.framing import names
 from netappliance.http.message import Refusal
 
+#: parts of a body, in their order
+Pieces = list[bytes | memoryview]
+
 #: bytes of a chunk's first line; real ones have a few digits
 MAX_SIZE_LINE = 256
 LAST_CHUNK = b"0\r\n\r\n"
@@ -52,7 +55,7 @@ class ChunkedDecoder:
         #: an incomplete line
         self._hold = b""
 
-    def feed(self, data: bytes) -> tuple[list[bytes], bytes] | Refusal:
+    def feed(self, data: bytes) -> tuple[Pieces, bytes] | Refusal:
         """
         Take the next bytes.
 
@@ -60,40 +63,56 @@ class ChunkedDecoder:
         """
         if self._hold:
             data = self._hold + data
-            self._hold = b""
-        pieces: list[bytes] = []
-        at, size = 0, len(data)
+        taken = self.take(data, data, len(data))
+        if isinstance(taken, Refusal):
+            return taken
+        pieces, at = taken
+        self._hold = b"" if self.done else data[at:]
+        return pieces, data[at:] if self.done else b""
+
+    def take(
+        self, data: bytes | bytearray, view: bytes | memoryview, size: int, at: int = 0
+    ) -> tuple[Pieces, int] | Refusal:
+        """
+        Take the bytes of a buffer from ``at`` to ``size`` apart, without a copy of the content.
+
+        :param view: of the same bytes; the pieces are slices of it.
+        :return: the pieces, and where what was not taken begins: what follows the body, or a line whose end has not
+            come, to be given again in front of what comes next.
+        """
+        pieces: Pieces = []
         while at < size:
-            if self._state == _DATA:
-                piece = data[at : at + self._left] if at or self._left < size else data
-                pieces.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
+            state = self._state
+            if state == _DATA:
+                end = at + self._left
+                if end > size:
+                    end = size
+                pieces.append(view if not at and end == len(view) else view[at:end])
+                self._left -= end - at
+                at = end
                 if not self._left:
                     self._state = _DATA_END
-                continue
-            if self._state == _DATA_END:
-                mark = data[at : at + 2]
+            elif state == _DATA_END:
+                mark = data[at : min(at + 2, size)]
                 if mark != b"\r\n":
                     if mark != b"\r":
                         return BAD_CHUNK_END
                     break
                 at += 2
                 self._state = _SIZE
-                continue
-            if self._state == _DONE:
+            elif state == _DONE:
                 break
-            line_end = data.find(b"\r\n", at)
-            refusal = self._judge_line(data[at:line_end]) if line_end >= 0 else self._judge_part(data[at:])
-            if refusal is not None:
-                return refusal
-            if line_end < 0:
-                break
-            at = line_end + 2
-        rest = data[at:]
-        if not self.done:
-            self._hold, rest = rest, b""
-        return pieces, rest
+            else:
+                line_end = data.find(b"\r\n", at, size)
+                end = size if line_end < 0 else line_end
+                line = bytes(data[at:end])
+                refusal = self._judge_part(line) if line_end < 0 else self._judge_line(line)
+                if refusal is not None:
+                    return refusal
+                if line_end < 0:
+                    break
+                at = line_end + 2
+        return pieces, at
 
     def _judge_line(self, line: bytes) -> Refusal | None:
         if self._state == _SIZE:
@@ -146,16 +165,29 @@ def _begins_size_line(part: bytes) -> bool:
     return not part or _SIZE_START.fullmatch(part) is not None
 
 
-def encode(pieces: list[bytes]) -> bytes:
-    """Return the pieces as one chunk; nothing for no content, since an empty chunk would end the body."""
-    size = sum(map(len, pieces))
-    if not size:
-        return b""
-    return b"".join((b"%x\r\n" % size, *pieces, b"\r\n"))
+def encode(pieces: Pieces, size: int, trailers: list[bytes] | None) -> tuple[Pieces, int]:
+    """
+    Write pieces of content as one chunk; nothing for no content, since an empty chunk would end the body.
+
+    :param size: bytes of all pieces. :param trailers: field lines behind the last chunk; None when this is not the end.
+    :return: the pieces to send, and their size.
+    """
+    framed: Pieces = []
+    if size:
+        first = b"%x\r\n" % size
+        last = b"\r\n" if trailers is None else b"\r\n" + _end(trailers)
+        framed.append(first)
+        framed += pieces
+        framed.append(last)
+        return framed, size + len(first) + len(last)
+    if trailers is None:
+        return framed, 0
+    last = _end(trailers)
+    framed.append(last)
+    return framed, len(last)
 
 
-def encode_end(trailers: list[bytes]) -> bytes:
-    """Return the last chunk with its trailers."""
+def _end(trailers: list[bytes]) -> bytes:
     if not trailers:
         return LAST_CHUNK
     return b"".join((b"0\r\n", *(line + b"\r\n" for line in trailers), b"\r\n"))

@@ -12,7 +12,7 @@ from netappliance.clusters.kind import check_cluster
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
 from netappliance.http.expansion import Template
-from netappliance.http.forwarding.identity import written_names
+from netappliance.http.identity import written_names
 from netappliance.http.routing.location import Location
 from netappliance.http.routing.section import RouteSection, host_groups
 from netappliance.interfaces import ISectionKind

@@ -80,7 +80,7 @@ class FramedConnection:
             self.refusal = result
             return False
         pieces, self._pending = result
-        self._body += pieces
+        self._body += map(bytes, pieces)
         if self._decoder.done:
             self._finish(self._decoder.trailers)
         return True

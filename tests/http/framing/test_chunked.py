@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.framing.chunked import ChunkedDecoder, encode, encode_end
+from netappliance.http.framing.chunked import ChunkedDecoder, Pieces, encode
 from netappliance.http.message import Refusal
 
 BAD_SIZE, BAD_END = "malformed chunk size", "chunk without its line end"
@@ -149,15 +149,24 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual(ChunkedDecoder().feed(b"0\r\nX: " + b"x" * 16381), ([], b""))
 
 
+def written(pieces: Pieces, trailers: list[bytes] | None) -> bytes:
+    """The bytes that are sent, as many as was told."""
+    framed, size = encode(pieces, sum(map(len, pieces)), trailers)
+    data = b"".join(framed)
+    assert len(data) == size
+    return data
+
+
 class WriteTests(SynchronousTestCase):
     """Chunks of our own."""
 
     def test_pieces_become_one_chunk(self) -> None:
         """Its size in hexadecimal; no content is no chunk, which would end the body."""
-        self.assertEqual(encode([b"a" * 10, b"", b"b"]), b"b\r\naaaaaaaaaab\r\n")
-        self.assertEqual((encode([]), encode([b"", b""])), (b"", b""))
+        self.assertEqual(written([b"a" * 10, b"", b"b"], None), b"b\r\naaaaaaaaaab\r\n")
+        self.assertEqual((written([], None), encode([], 0, None)), (b"", ([], 0)))
 
     def test_the_end(self) -> None:
         """With and without trailers."""
-        self.assertEqual(encode_end([]), b"0\r\n\r\n")
-        self.assertEqual(encode_end([b"A: 1", b"B:"]), b"0\r\nA: 1\r\nB:\r\n\r\n")
+        self.assertEqual(written([], []), b"0\r\n\r\n")
+        self.assertEqual(written([b"abc"], []), b"3\r\nabc\r\n0\r\n\r\n")
+        self.assertEqual(written([], [b"A: 1", b"B:"]), b"0\r\nA: 1\r\nB:\r\n\r\n")

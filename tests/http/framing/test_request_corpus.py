@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.framing.chunked import encode, encode_end
+from netappliance.http.framing.chunked import encode
 from netappliance.http.message import CHUNKED, Request
 from tests.http.framing.corpus import CASES
 from tests.http.framing.corpus.case import FORWARDED, Case
@@ -40,7 +40,7 @@ def written(request: Request, body: bytes, trailers: list[bytes]) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method, request.target), b"Host: " + request.authority, *request.lines]
     if request.length == CHUNKED:
         lines.append(b"Transfer-Encoding: chunked")
-        body = encode([body]) + encode_end(trailers)
+        body = b"".join(encode([body] if body else [], len(body), trailers)[0])
     elif request.declared:
         lines.append(b"Content-Length: %d" % request.length)
     return b"\r\n".join([*lines, b"", body])

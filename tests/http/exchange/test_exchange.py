@@ -8,23 +8,19 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.forwarding import head_writer
 from netappliance.http.message import Exchange
-from tests.http.forwarding.world import FakeSocket, World, error_of
+from tests.http.exchange.world import FakeSocket, World, error_of
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
-class ForwardingTestCase(SynchronousTestCase):
+class ExchangeTestCase(SynchronousTestCase):
     """Makes worlds."""
 
     def world(self, **keys: Any) -> World:
         """A world for one test."""
-        world = World(**keys)
-        for module, name, value in world.patches():
-            self.patch(module, name, value)
-        return world
+        return World(**keys)
 
     def ask(self, world: World, data: bytes = GET % b"/") -> FakeSocket:
         """A new client that sends something."""
@@ -39,7 +35,7 @@ class ForwardingTestCase(SynchronousTestCase):
         return [json.loads(line) for line in world.log.lines]
 
 
-class EarlyAnswerTests(ForwardingTestCase):
+class EarlyAnswerTests(ExchangeTestCase):
     """Responses to requests whose body is still on its way."""
 
     def test_our_own_answer_waits_for_the_body_that_the_client_still_sends(self) -> None:
@@ -82,7 +78,7 @@ class EarlyAnswerTests(ForwardingTestCase):
         self.assertEqual(self.logged(world)[0]["status"], 413)
 
 
-class QueueTests(ForwardingTestCase):
+class QueueTests(ExchangeTestCase):
     """Requests that wait for a place on a backend."""
 
     def test_a_waiting_sticky_request_holds_up_none_that_may_go_elsewhere(self) -> None:
@@ -134,7 +130,7 @@ class QueueTests(ForwardingTestCase):
         self.assertEqual((len(world.upstreams), len(world.pool.queue)), (1, 1))
 
 
-class AttemptTests(ForwardingTestCase):
+class AttemptTests(ExchangeTestCase):
     """How often it was tried."""
 
     def test_retries_are_the_attempts_beyond_the_first(self) -> None:
@@ -153,10 +149,11 @@ class AttemptTests(ForwardingTestCase):
         world = self.world()
         client = self.ask(world)
 
-        def fail(line: str) -> None:
-            raise ZeroDivisionError
+        def fail(where: str) -> None:
+            if where == "log":
+                raise ZeroDivisionError
 
-        self.patch(world.log, "put", fail)
+        world.bug = fail
         world.upstreams[0].give(b"garbage\r\n\r\n")
         world.turn()
         world.wait(12)
@@ -167,10 +164,11 @@ class AttemptTests(ForwardingTestCase):
         """Of an exchange that is cut, and of a tunnel."""
         world = self.world()
 
-        def fail(line: str) -> None:
-            raise ZeroDivisionError
+        def fail(where: str) -> None:
+            if where == "log":
+                raise ZeroDivisionError
 
-        self.patch(world.log, "put", fail)
+        world.bug = fail
         self.ask(world).break_off()
         tunnel = self.ask(world, UpgradeTests.ASK)
         world.upstreams[1].give(UpgradeTests.AGREE)
@@ -188,11 +186,13 @@ class AttemptTests(ForwardingTestCase):
         second = self.ask(world, b"PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n")
         third = self.ask(world)
 
-        def fail(*arguments: object) -> bytes:
-            restore.restore()
-            raise ZeroDivisionError
+        sends = iter(("the first response", "the second request"))
 
-        restore = self.patch(head_writer, "request_head", fail)
+        def fail(where: str) -> None:
+            if where == "send" and next(sends, "") == "the second request":
+                raise ZeroDivisionError
+
+        world.bug = fail
         world.upstreams[0].give(OK)
         world.turn()
         second.give(b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n0123456")
@@ -204,7 +204,7 @@ class AttemptTests(ForwardingTestCase):
         self.flushLoggedErrors(ZeroDivisionError)
 
 
-class LimitTests(ForwardingTestCase):
+class LimitTests(ExchangeTestCase):
     """Numbers that hold for our own answers too."""
 
     def test_the_last_allowed_request_closes_the_connection_when_we_answer_it(self) -> None:
@@ -236,7 +236,7 @@ class LimitTests(ForwardingTestCase):
         self.assertEqual((world.pool.idle, world.upstreams[0].closes), ({}, 1))
 
 
-class TimeoutTests(ForwardingTestCase):
+class TimeoutTests(ExchangeTestCase):
     """Who is slow."""
 
     def test_a_backend_that_takes_an_upload_slowly_is_not_silent(self) -> None:
@@ -273,7 +273,7 @@ class TimeoutTests(ForwardingTestCase):
         self.assertIn(b"HTTP/1.1 408 ", client.outbound)
 
 
-class UpgradeTests(ForwardingTestCase):
+class UpgradeTests(ExchangeTestCase):
     """Exchanges that become tunnels."""
 
     ASK = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -305,7 +305,7 @@ class UpgradeTests(ForwardingTestCase):
         self.flushLoggedErrors(ZeroDivisionError)
 
 
-class BrokenBackendTests(ForwardingTestCase):
+class BrokenBackendTests(ExchangeTestCase):
     """Connections that break."""
 
     def test_a_reset_is_called_a_reset(self) -> None:
@@ -358,7 +358,7 @@ class BrokenBackendTests(ForwardingTestCase):
         self.assertNotIn(b"evil", client.outbound)
 
 
-class RepeatedFieldsTests(ForwardingTestCase):
+class RepeatedFieldsTests(ExchangeTestCase):
     """Requests of one connection whose fields are the same, byte for byte, and so are judged once."""
 
     def test_what_a_filter_does_to_one_request_is_not_done_to_the_next(self) -> None:

@@ -17,13 +17,13 @@ from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ, ReceiveBuffer
-from netappliance.http.backends import pool as pool_module
-from netappliance.http.backends import upstream as upstream_module
+from netappliance.http.backends.pools import BackendPools
+from netappliance.http.collector import PoolCollector
 from netappliance.http.filters.chain import RequestChain
-from netappliance.http.forwarding.client import ClientConnection
 from netappliance.http.kind import HttpKind, shared_routes
 from netappliance.http.message import Answer, Exchange, Response
 from netappliance.http.service import HttpService
+from netappliance.http.streams.session import HttpSession
 from netappliance.logs.access_log import AccessLog
 from netappliance.process.appliance import Appliance
 
@@ -47,6 +47,7 @@ class FakeSocket:
 
     def __init__(self, world: World, *, connecting: bool = False) -> None:
         world.sockets.append(self)
+        self.world = world
         self.fd = 1000 + len(world.sockets)
         self.address: Any = None
         self.inbound = bytearray()
@@ -75,6 +76,8 @@ class FakeSocket:
     def recv(self, want: int, flags: int = 0) -> bytes:
         """Read, or look with MSG_PEEK."""
         self._check()
+        if not flags:
+            self.world.bug("receive")
         if self.inbound:
             data = bytes(self.inbound[:want])
             if not flags & socket.MSG_PEEK:
@@ -90,6 +93,7 @@ class FakeSocket:
     def send(self, data: Any) -> int:
         """Send as much as the window takes."""
         self._check()
+        self.world.bug("send")
         if self.error:
             code, self.error = self.error, 0
             raise error_of(code)
@@ -102,6 +106,10 @@ class FakeSocket:
         self.outbound += data[:count]
         self.window -= count
         return count
+
+    def sendmsg(self, pieces: Any) -> int:
+        """Send several as one."""
+        return self.send(b"".join(pieces))
 
     def shutdown(self, how: int) -> None:
         """Say FIN."""
@@ -227,16 +235,33 @@ class Recorder:
         self._maybe("finished")
 
 
+class BuggyPolicy:
+    """A balancing policy that may raise, as a plug-in's may."""
+
+    def __init__(self, world: World, policy: Any) -> None:
+        self._world = world
+        self._policy = policy
+        self.needs_key = policy.needs_key
+        self.set_members = policy.set_members
+
+    def choose(self, backends: Any, key: bytes, now: float) -> Any:
+        """Choose as it does."""
+        self._world.bug("choose")
+        return self._policy.choose(backends, key, now)
+
+
 class LogLines:
     """An access log in memory."""
 
     log_format = "json"
 
-    def __init__(self) -> None:
+    def __init__(self, world: World) -> None:
+        self._world = world
         self.lines: list[str] = []
 
     def put(self, line: str) -> None:
         """Keep a line."""
+        self._world.bug("log")
         self.lines.append(line)
 
     def wall(self) -> float:
@@ -278,6 +303,8 @@ class World:
         self.rng = random.Random(seed)
         #: the order of edges
         self.shuffle: Callable[[list[FakeSocket]], None] = self.rng.shuffle
+        #: raises where a bug of ours is to be played: at "send", "receive", "choose" or "log"
+        self.bug: Callable[[str], None] = lambda where: None
         self.sockets: list[FakeSocket] = []
         self.upstreams: list[FakeSocket] = []
         self.clients: list[FakeSocket] = []
@@ -296,16 +323,22 @@ class World:
         self.appliance = Appliance(
             load(text, "world.ini", section_kinds()), self.reactor, self.reactor.seconds, self.rng, self.poller
         )
-        self.log: Any = LogLines()
+        self.log: Any = LogLines(self)
         self.appliance.shared(AccessLog, lambda: self.log)
         for section in self.appliance.configuration.sections("cluster"):
             self.appliance.clusters[section.name] = Cluster(section, self.rng)
+        pools = BackendPools(self.appliance.plane, self._connect)
+        self.appliance.share(pools)
+        self.appliance.collectors.append(PoolCollector(pools))
         self.filter = Recorder()
         shared_routes(self.appliance)[0].chain = RequestChain([("recorder", self.filter)])
         self.service = self.listener()
-        self.target = self.service.targets["web"]
+        self.frontend = self.service.frontend
+        self.target = self.frontend.targets["web"]
         self.cluster = self.target.cluster
         self.pool = self.target.pool
+        policy: Any = BuggyPolicy(self, self.cluster._primary)
+        self.cluster._primary = policy
 
     def listener(self) -> HttpService:
         """Make a service of the [http] section."""
@@ -324,18 +357,7 @@ class World:
         """Find a socket."""
         return self.sockets[fd - 1001]
 
-    def patches(self) -> list[tuple[Any, str, Any]]:
-        """What a test case patches for as long as the world turns: (module, name, value)."""
-        return [
-            (pool_module, "start_connect", self._connect),
-            (upstream_module, "fcntl", self),
-        ]
-
-    def ioctl(self, fd: int, request: int, waiting: Any) -> None:
-        """FIONREAD."""
-        waiting[0] = len(self.by_fd(fd).inbound)
-
-    def _connect(self, family: int, address: Any, options: Any = ()) -> FakeSocket:
+    def _connect(self, family: int, address: Any) -> Any:
         sock = FakeSocket(self, connecting=True)
         sock.address = address
         try:
@@ -351,14 +373,14 @@ class World:
         assert self.appliance.admission.admit()
         sock: Any = FakeSocket(self)
         self.clients.append(sock)
-        ClientConnection(self.service, sock, ("192.0.2.7", 40000 + len(self.clients)), ("192.0.2.1", 8080)).start()
+        self.service.start_session(sock, ("192.0.2.7", 40000 + len(self.clients)), ("192.0.2.1", 8080))
         return self.clients[-1]
 
     def connection(self, sock: FakeSocket) -> Any:
-        """Return the ClientConnection of a client's socket, None when it is gone."""
+        """Return the H1ClientConnection of a client's socket, None when it is gone."""
         for session in self.appliance.sessions:
-            if isinstance(session, ClientConnection) and session.sock.fileno() == sock.fileno():
-                return session
+            if isinstance(session, HttpSession) and session.sockets()[0].fileno() == sock.fileno():
+                return session.carrier
         return None
 
     def turn(self, times: int = 3) -> None:

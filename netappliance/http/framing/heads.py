@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netappliance.http.forwarding.identity import ClientIdentity
+from netappliance.http.identity import ClientIdentity
 from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
 
 _CHUNKED_LINE = b"Transfer-Encoding: chunked"

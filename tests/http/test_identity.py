@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.forwarding.identity import KINDS, ClientIdentity, IdentityRules
+from netappliance.http.identity import KINDS, ClientIdentity, IdentityRules
 from netappliance.http.message import Request
 from netappliance.sessions.session import Address, unix_address
 

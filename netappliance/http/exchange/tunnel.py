@@ -3,75 +3,92 @@
 from __future__ import annotations
 
 from socket import SocketType
-from typing import TYPE_CHECKING
 
+from mypy_extensions import trait
+
+from netappliance.clusters.backend import Backend
 from netappliance.dataplane.relay import Leg
 from netappliance.dataplane.sockets import peer_address, reset_on_close
+from netappliance.http.backends.pool import BackendPool
+from netappliance.http.frontend import Frontend
+from netappliance.http.streams.session import HttpSession
+from netappliance.http.streams.stream import Detached
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Session
-
-if TYPE_CHECKING:
-    from netappliance.http.backends.upstream import Upstream
-    from netappliance.http.forwarding.client import ClientConnection
-    from netappliance.http.forwarding.forwarding import Forwarding
 
 IDLE = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.TIMEOUT)
 REFUSED = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.POLICY)
 _ABORTS = frozenset((Cause.RST, Cause.INTERNAL, Cause.RESOURCE))
 
 
+@trait
+class TunnelOwner:
+    """The exchange that a tunnel was."""
+
+    def tunnel_ended(self, tunnel: TunnelSession, reason: CloseReason) -> None:
+        """Book it, with what the tunnel carried."""
+        raise TypeError
+
+
 class TunnelSession(Session):
     """
-    Takes over both sockets of an exchange that ended with 101.
+    Takes over both connections of an exchange that ended with 101.
 
     The exchange is logged when the tunnel ends, with what it carried.
+
+    :param session: the client's, which ends here. :param pool: gets the place on the backend back.
     """
 
-    __slots__ = ("_backend_leg", "_client_leg", "_forwarding", "_pool", "_service", "timer_slot")
+    __slots__ = ("_backend_leg", "_client_leg", "_frontend", "_owner", "_pool", "timer_slot")
 
     logged = False
 
-    def __init__(self, client: ClientConnection, upstream: Upstream, forwarding: Forwarding) -> None:
-        service = client.service
-        poller = client.poller
-        super().__init__("websocket", client.listener, client.client, client.local, poller.now)
-        self.cluster = client.cluster
-        self.backend = upstream.backend
-        self.backend_address = peer_address(upstream.backend.sockaddr)
+    def __init__(
+        self,
+        frontend: Frontend,
+        session: HttpSession,
+        client: Detached,
+        behind: Detached,
+        backend: Backend,
+        pool: BackendPool,
+        owner: TunnelOwner,
+    ) -> None:
+        poller = frontend.poller
+        super().__init__("websocket", session.listener, session.client, session.local, poller.now)
+        self.cluster = session.cluster
+        self.backend = backend
+        self.backend_address = peer_address(backend.sockaddr)
         self.timer_slot = 0
-        self._service = service
-        self._forwarding = forwarding
-        self._pool = upstream.pool
-        upstream.user = None
-        self._client_leg = Leg(client.sock, self, poller)
-        self._backend_leg = Leg(upstream.sock, self, poller)
+        self._frontend = frontend
+        self._owner = owner
+        self._pool = pool
+        self._client_leg = Leg(client.transport.sock, self, poller)
+        self._backend_leg = Leg(behind.transport.sock, self, poller)
         self._client_leg.peer, self._backend_leg.peer = self._backend_leg, self._client_leg
-        for leg, side in ((self._client_leg, client), (self._backend_leg, upstream)):
+        for leg, side in ((self._client_leg, client), (self._backend_leg, behind)):
             leg.ending = side.ending
             leg.readable = True
-            if side.out is not None:
-                leg.pending = memoryview(bytes(side.out))
-        client.detach()
+        self._client_leg.pending = memoryview(client.unsent + behind.unread)
+        self._backend_leg.pending = memoryview(behind.unsent + client.unread)
 
     def sockets(self) -> tuple[SocketType, ...]:
         """Return the client's and the backend's."""
         return (self._client_leg.sock, self._backend_leg.sock)
 
-    def start(self, to_client: bytes, to_backend: bytes) -> None:
+    def start(self) -> None:
         """Send the 101 with what followed it, and what the client sent behind its request; then relay."""
-        service = self._service
-        poller = service.poller
-        if service.table.open(self) is not None:
+        frontend = self._frontend
+        poller = frontend.poller
+        if frontend.table.open(self) is not None:
             self.close(REFUSED)
             return
         self.state = "open"
         client, backend = self._client_leg, self._backend_leg
         poller.redirect(client.sock.fileno(), client.on_ready)
         poller.redirect(backend.sock.fileno(), backend.on_ready)
-        client.pending = memoryview(bytes(client.pending or b"") + to_client)
-        backend.pending = memoryview(bytes(backend.pending or b"") + to_backend)
-        if service.section.tunnel_timeout_s:
-            service.timers.schedule(self, poller.now + service.section.tunnel_timeout_s)
+        idle = frontend.limits.tunnel_timeout_s
+        if idle:
+            frontend.timers.schedule(self, poller.now + idle)
         # a flush that empties its leg reads on from the other one
         client.flush()
         if self.state == "open":
@@ -104,7 +121,7 @@ class TunnelSession(Session):
 
     def on_timer(self, now: float) -> float:
         """Close when idle."""
-        idle = self._service.section.tunnel_timeout_s
+        idle = self._frontend.limits.tunnel_timeout_s
         self.refresh()
         deadline = self.last_active + idle
         if now < deadline:
@@ -116,20 +133,20 @@ class TunnelSession(Session):
         """End both connections; the side that did not end it learns of an abort by RST."""
         if self.state == "closed":
             return
-        service = self._service
+        frontend = self._frontend
         self.refresh()
         abort = reason.cause in _ABORTS or bool(self._client_leg.pending or self._backend_leg.pending)
         self.state = "closed"
-        service.timers.cancel(self)
+        frontend.timers.cancel(self)
         for leg in (self._client_leg, self._backend_leg):
             leg.eof = True  # a leg that is in the middle of a callback reads no further
             if abort:
                 reset_on_close(leg.sock)
-            service.poller.close(leg.sock)
+            frontend.poller.close(leg.sock)
         if self.backend is not None:
             self._pool.forget(self.backend)
         try:
-            self._forwarding.tunnel_ended(self, reason)
+            self._owner.tunnel_ended(self, reason)
         finally:
-            service.table.closed(self, reason)
-            service.admission.release()
+            frontend.table.closed(self, reason)
+            frontend.admission.release()

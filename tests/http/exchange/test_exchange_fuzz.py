@@ -1,4 +1,4 @@
-"""The whole of the forwarding under any schedule: no byte goes astray, nothing is sent twice, nothing is left over."""
+"""Whole exchanges under any schedule: no byte goes astray, nothing is sent twice, nothing is left over."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ
-from netappliance.http.forwarding import head_writer
-from netappliance.http.forwarding.response_relay import MAX_INTERIM
+from netappliance.http.exchange.exchange import MAX_INTERIM
 from netappliance.sessions.reasons import SHUTDOWN
-from tests.http.forwarding.peers import EVIL, IDEMPOTENT, Asked, BackendPeer, ClientPeer, Planned, make_request
-from tests.http.forwarding.world import FakeSocket, World, error_of
+from tests.http.exchange.peers import EVIL, IDEMPOTENT, Asked, BackendPeer, ClientPeer, Planned, make_request
+from tests.http.exchange.world import FakeSocket, World, error_of
 
 BACKENDS = (
     "10.0.0.1:80 id=a",
@@ -37,7 +36,7 @@ LISTENERS = (
     ),
 )
 #: what may raise
-STEPS = ("put", "choose", "request", "response")
+STEPS = ("log", "choose", "send", "receive")
 PROXY_HEADERS = (
     b"PROXY TCP4 198.51.100.1 198.51.100.2 5 80\r\n",
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
@@ -210,7 +209,7 @@ class Fuzz:
         for connection in self.connections:
             if connection is None or connection.state == "closed":
                 continue
-            assert len(connection.inbuf) <= section.max_header_size + 2 * world.reads[0]
+            assert len(connection.hold) <= section.max_header_size + 2 * world.reads[0]
             most = world.reads[1] + MAX_INTERIM * section.max_response_header_size
             assert connection.out is None or len(connection.out) <= most
         assert len(world.pool.queue) <= world.cluster.section.max_queue
@@ -288,13 +287,13 @@ class Fuzz:
         ids = Counter(line["request_id"] for line in lines)
         assert set(ids.values()) <= {1}, ids
         counted = 0
-        for statistics in (world.service.local, world.target.statistics):
+        for statistics in (world.frontend.local, world.target.statistics):
             counted += sum(map(sum, [*statistics.rows.values(), statistics.others]))
         assert counted == len(lines)
         requests = sum(connection.requests for connection in self.connections)
         assert requests == sum("method" in line for line in lines)
         for client, connection in zip(self.clients, self.connections, strict=True):
-            sent = sum(line["sent_bytes"] for line in lines if line["id"] == connection.id)
+            sent = sum(line["sent_bytes"] for line in lines if line["id"] == connection.session.id)
             assert sent == len(client.sock.outbound), (sent, len(client.sock.outbound))
         if not self.chaos and not self.abrupt:
             # where nothing is sent twice or thrown away, both sides of the books agree
@@ -319,10 +318,7 @@ class FuzzTests(SynchronousTestCase):
 
     def make(self, seed: int, chaos: int) -> Fuzz:
         """A run that has not begun."""
-        fuzz = Fuzz(seed, chaos)
-        for module, name, value in fuzz.world.patches():
-            self.patch(module, name, value)
-        return fuzz
+        return Fuzz(seed, chaos)
 
     def run_one(self, seed: int, chaos: int) -> Fuzz:
         """Run and verify one."""
@@ -366,24 +362,15 @@ class FuzzTests(SynchronousTestCase):
         """Whatever raises, no descriptor, place or waiting client is left behind."""
         fuzz = self.make(seed, chaos)
         fuzz.crashing = True
-        world = fuzz.world
-        owner, name = {
-            "put": (world.log, "put"),
-            "choose": (world.cluster, "choose"),
-            "request": (head_writer, "request_head"),
-            "response": (head_writer, "response_head"),
-        }[where]
-        original = getattr(owner, name)
 
-        def sometimes(*arguments: Any, **options: Any) -> Any:
-            if fuzz.rng.random() < 0.15:
+        def sometimes(step: str) -> None:
+            if step == where and fuzz.rng.random() < 0.15:
                 raise ZeroDivisionError
-            return original(*arguments, **options)
 
-        patch = self.patch(owner, name, sometimes)
+        fuzz.world.bug = sometimes
         try:
             fuzz.run()
         finally:
-            patch.restore()
+            fuzz.world.bug = lambda step: None
             self.flushLoggedErrors(ZeroDivisionError)
         fuzz.verify_nothing_left()

@@ -1,0 +1,65 @@
+"""What is known of an exchange when it is over: for logs, counters and the manhole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mypy_extensions import trait
+
+from netappliance.clusters.backend import Backend
+from netappliance.http.message import Exchange, Request
+from netappliance.http.routing.route import Route
+from netappliance.http.streams.session import HttpSession
+from netappliance.http.streams.stream import StreamUser
+from netappliance.sessions.reasons import CloseReason
+
+
+class Record(StreamUser):
+    """
+    One request and what became of it.
+
+    :ivar session: the client's connection. :ivar request: None when there was none, but a refusal.
+    :ivar route: None when none was found. :ivar backend: the last one that was tried.
+    :ivar view: what filters see, None while no filter asked. :ivar status: of the response, 0 = none was sent.
+    :ivar reason: how it ended. :ivar retries: attempts on backends beyond the first.
+    :ivar started: when the head was there, monotonic seconds. :ivar connect_s: of the successful connect, 0 on a kept
+        connection. :ivar first_byte_s: until the response's head was there, 0 = it never was.
+    :ivar rx_bytes: from backends. :ivar tx_bytes: to them. :ivar sent_bytes: to the client.
+    """
+
+    backend: Backend | None = None
+    view: Exchange | None = None
+    status: int = 0
+    reason: CloseReason | None = None
+    route: Route | None = None
+    retries: int = 0
+    connect_s: float = 0.0
+    first_byte_s: float = 0.0
+    rx_bytes: int = 0
+    tx_bytes: int = 0
+    sent_bytes: int = 0
+
+    def __init__(self, session: HttpSession, request: Request | None, request_id: bytes, started: float) -> None:
+        self.session = session
+        self.request = request
+        self.request_id = request_id
+        self.started = started
+
+    @property
+    def kind(self) -> str:
+        """What the log calls it."""
+        return "websocket" if self.status == 101 else "http"
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What filters want in the log."""
+        return self.view.notes if self.view is not None else {}
+
+
+@trait
+class RequestLog:
+    """Where requests are logged."""
+
+    def write(self, record: Record, seconds: float) -> None:
+        """An exchange that lasted so long is over."""
+        raise TypeError

@@ -1,0 +1,508 @@
+"""A client's HTTP/1.1 connection: one request after another, each an exchange, until one side has enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from socket import SocketType
+
+from netappliance.dataplane.connection import GATHER
+from netappliance.dataplane.poller import HANGUP, PEER_FIN
+from netappliance.dataplane.transport import Transport
+from netappliance.http.framing import chunked, heads
+from netappliance.http.framing.chunked import Pieces
+from netappliance.http.framing.request import LastHead
+from netappliance.http.frontend import Frontend
+from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
+from netappliance.http.streams.h1 import H1Connection
+from netappliance.http.streams.session import Carrier, HttpSession
+from netappliance.http.streams.stream import ClientStream, Detached, Exchanges, StreamUser
+from netappliance.sessions.reasons import INTERNAL, SHUTDOWN, Cause, CloseReason, Phase, Side, cause_of
+from netappliance.sessions.session import Address
+from netappliance.tcp.proxy_protocol import ProxyProtocolError, parse_header
+
+POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
+IDLE_FIN = CloseReason(Side.CLIENT, Phase.IDLE, Cause.FIN)
+IDLE_TIMEOUT = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
+HEAD_FIN = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.FIN)
+HEAD_TIMEOUT = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.TIMEOUT)
+PROXY_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
+PROXY_FIN = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
+PROXY_MALFORMED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.PROTOCOL)
+CLIENT_TIMEOUT = CloseReason(Side.CLIENT, Phase.DATA, Cause.TIMEOUT)
+UPGRADED = CloseReason(Side.CLIENT, Phase.TUNNEL, Cause.FIN)
+
+#: requests answered in one turn of one connection: the fairness budget for pipelines of requests that need no backend
+BUDGET = 32
+#: bytes of a PROXY header that are read at once
+PROXY_READ = 4096
+_PHASES = {"proxy": Phase.HANDSHAKE, "head": Phase.REQUEST, "idle": Phase.IDLE, "linger": Phase.DRAIN}
+
+
+class H1ClientConnection(H1Connection, ClientStream, Carrier):
+    """
+    States: ``proxy`` (PROXY header expected), ``head`` (a request begins or is expected first), ``idle`` (between
+    requests), ``exchange``, ``linger`` (the last response is on its way, the rest is thrown away), ``closed``.
+
+    :ivar session: of the connection. :ivar user: the exchange under way, None between two.
+    :ivar requests: so far. :ivar deadline: monotonic seconds, of the states but ``exchange``.
+    :ivar minor: of the present request's version. :ivar goes_on: a further request may follow this one; of the
+        request first, then as its response says. :ivar began: a part of the response was given.
+    :ivar responded: all of it was.
+    """
+
+    def __init__(
+        self, frontend: Frontend, exchanges: Exchanges, transport: Transport, client: Address, local: Address
+    ) -> None:
+        poller = frontend.poller
+        super().__init__(transport, poller)
+        self.frontend = frontend
+        self.exchanges = exchanges
+        self.session = HttpSession(frontend.kind, frontend.name, client, local, poller.now)
+        self.session.carrier = self
+        self.state = "new"
+        self.user: StreamUser | None = None
+        self.last_head = LastHead()
+        self.max_content = frontend.limits.max_body_size
+        self.requests = 0
+        self.minor = 1
+        self.goes_on = False
+        self.began = self.responded = False
+        self.deadline = 0.0
+        self.timer_slot = 0
+        self._processing = False
+        self._end_reason = IDLE_FIN
+
+    def start(self) -> None:
+        """Begin to read."""
+        frontend, now = self.frontend, self.poller.now
+        if frontend.table.open(self.session) is not None:
+            self.close(POLICY)
+            return
+        limits = frontend.limits
+        if limits.proxy_header:
+            self.state = "proxy"
+            self.deadline = now + limits.proxy_header_timeout_s
+        else:
+            self.state = "head"
+            self.deadline = now + limits.request_timeout_s
+        frontend.timers.schedule(self, min(self.deadline, now + limits.shortest_timeout_s))
+        try:
+            self.poller.add(self.transport.fd, self.on_ready)
+        except OSError as error:
+            self.close(CloseReason(Side.PROXY, Phase.ACCEPT, cause_of(error)))
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def received(self, mask: int) -> None:
+        """Read what the state expects."""
+        state = self.state
+        if state == "idle" or state == "head":
+            self._process()
+        elif state == "exchange":
+            if self.body_left:
+                self.pump()
+            elif mask & (HANGUP | PEER_FIN) and not self.outgoing and self.frontend.limits.abort_on_fin:
+                self._gone(Cause.FIN)
+        elif state == "linger":
+            self._discard()
+        elif state == "proxy":
+            self._read_proxy_header()
+
+    def _process(self) -> None:
+        """Take requests from what was received, until one has to wait for its backend or there is no more."""
+        self._processing = True
+        framing = self.frontend.framing
+        for _ in range(BUDGET):
+            if not self.hold and not self._read_more():
+                break
+            parsed = framing.parse(self.hold, 0, self.last_head)
+            if parsed is None:
+                if not self._read_more():
+                    break
+                continue
+            item, after = parsed
+            if isinstance(item, Refusal):
+                self._refuse(item)
+                break
+            self.state = "exchange"
+            self.began = self.responded = False
+            self.hold = self.hold[after:]
+            self.requests += 1
+            self.minor = item.minor
+            self.goes_on = item.keep_alive
+            if item.length:
+                self.expect_body(item.length, self.frontend.limits.max_trailers)
+            self.exchanges.begin(self, self.session, item)
+            if self.state != "idle":
+                break
+        else:
+            self.poller.later(self._process_on)
+        self._processing = False
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Have what was no request answered."""
+        self.state = "exchange"
+        self.began = self.responded = self.goes_on = False
+        self.minor = 1
+        self.body_left = UNTIL_CLOSE  # whatever follows is thrown away
+        self.exchanges.refuse(self, self.session, refusal)
+
+    def _read_more(self) -> bool:
+        """Read on; False when there is nothing (yet)."""
+        held = self.hold
+        if self.readable:
+            first_read = self.poller.buffer.first_read
+            try:
+                fresh = self.recv(first_read)
+            except BlockingIOError:
+                self.readable = False
+            except OSError as error:
+                self.lost(error)
+                return False
+            else:
+                session = self.session
+                session.last_active = now = self.poller.now
+                if not fresh:
+                    self.readable = False
+                    self.close(HEAD_FIN if held else IDLE_FIN)
+                    return False
+                self.readable = self.ending or len(fresh) == first_read
+                if held:
+                    self.hold = held + fresh
+                else:
+                    self.hold = fresh
+                    session.head_began = now
+                return True
+        if held and self.state == "idle":
+            self.state = "head"
+            self.deadline = self.poller.now + self.frontend.limits.request_timeout_s
+        return False
+
+    def _process_on(self) -> None:
+        if self.state == "head" or self.state == "idle":
+            self._process()
+
+    def _read_proxy_header(self) -> None:
+        while True:
+            try:
+                data = self.recv(PROXY_READ)
+            except BlockingIOError:
+                self.readable = False
+                return
+            except OSError as error:
+                self.lost(error)
+                return
+            if not data:
+                self.close(PROXY_FIN)
+                return
+            self.session.last_active = self.poller.now
+            self.hold += data
+            try:
+                parsed = parse_header(self.hold)
+            except ProxyProtocolError as error:
+                self.session.notes = {"proxy_protocol": str(error)}
+                self.close(PROXY_MALFORMED)
+                return
+            if parsed is not None:
+                break
+        header, length = parsed
+        session = self.session
+        session.client = header.source or session.client
+        session.local = header.destination or session.local
+        self.hold = self.hold[length:]
+        self.state = "head"
+        self.deadline = self.poller.now + self.frontend.limits.request_timeout_s
+        self._process()
+
+    # -- the request's body -------------------------------------------------------------------------------------------
+
+    def take_body(self) -> tuple[bytes, list[bytes] | None] | Refusal:
+        """Take what has come of the request's body."""
+        if not self.body_left:
+            return b"", []
+        if not self.hold:
+            return b"", None
+        taken = self.take_first(self.hold)
+        if isinstance(taken, Refusal):
+            return taken
+        pieces, size, trailers = taken
+        return b"".join(pieces) if size else b"", trailers
+
+    def deliver(self, pieces: Pieces, size: int, trailers: list[bytes] | None) -> bool:
+        """Hand a part of the body to the exchange."""
+        user = self.user
+        return user is not None and user.client_body(pieces, size, trailers)
+
+    def counted(self, count: int) -> None:
+        """The client is not silent."""
+        self.session.last_active = self.poller.now
+
+    def body_cut(self) -> None:
+        """FIN in the middle of the body."""
+        self.close(CloseReason(Side.CLIENT, Phase.REQUEST, Cause.FIN))
+
+    def body_refused(self, refusal: Refusal) -> None:
+        """The chunks are none."""
+        if self.user is not None:
+            self.user.client_refused(refusal)
+
+    # -- the response -------------------------------------------------------------------------------------------------
+
+    def attach(self, user: StreamUser) -> None:
+        """Tell this one what happens from now on."""
+        self.user = user
+
+    def interim(self, response: Response) -> None:
+        """Pass a 1xx on to a client that knows what it is."""
+        if self.minor:
+            self.write(heads.interim_head(response))
+
+    def respond(
+        self, response: Response, pieces: Pieces, size: int, trailers: list[bytes] | None, *, close: bool
+    ) -> None:
+        """Send the head of the final response and the beginning of its body."""
+        length, minor = response.length, self.minor
+        if self.state != "exchange":
+            return
+        # a body of unknown length ends with the connection of a client that knows no chunks, and the rest of a
+        # request's body is never read as a request, so it has to be there
+        goes_on = self.goes_on and not close and not self.body_left and (length >= 0 or minor == 1)
+        if goes_on and (self.frontend.draining or self.requests == self.frontend.limits.max_requests):
+            goes_on = False
+        self.goes_on = goes_on
+        self.chunks_out = length < 0 and minor == 1
+        self.began = True
+        head = heads.response_head(response, minor, keep_alive=goes_on)
+        if self.chunks_out:
+            pieces, size = chunked.encode(pieces, size, trailers)
+        if trailers is None or size >= GATHER or self._processing:
+            self.responded = trailers is not None
+            self.write_all([head, *pieces], size + len(head))
+            self._delivered_yet()
+        else:
+            self.responded = True
+            self.write_at_round_end(b"".join((head, *pieces)) if size else head)
+
+    def send_more(self, pieces: Pieces, size: int, trailers: list[bytes] | None) -> None:
+        """Send a further part of the response's body."""
+        if self.chunks_out:
+            pieces, size = chunked.encode(pieces, size, trailers)
+        self.responded = trailers is not None
+        if size:
+            self.write_all(pieces, size)
+        if trailers is not None:
+            self._delivered_yet()
+
+    def round_ended(self) -> None:
+        """Send a whole response, unless the exchange ended meanwhile."""
+        data = self.outgoing
+        if data:
+            self.outgoing = b""
+            self.write(data)
+            self._delivered_yet()
+
+    def blocked(self) -> bool:
+        """Say whether bytes wait for the client to take them."""
+        return self.out is not None
+
+    def sent_bytes(self) -> int:
+        """Return how much was sent so far."""
+        return self.sent
+
+    def took(self) -> None:
+        """The client reads."""
+        self.session.last_active = self.poller.now
+
+    def drained(self) -> None:
+        """The client has all that waited."""
+        self.session.last_active = self.poller.now
+        if self.state == "linger":
+            self._half_close()
+        elif self.responded:
+            self._delivered_yet()
+        elif self.user is not None:
+            self.user.client_room()
+
+    def _delivered_yet(self) -> None:
+        """The response was given: once the client's kernel has it too, the exchange is over."""
+        user = self.user
+        if user is None or not self.responded or self.out is not None or self.outgoing or self.state != "exchange":
+            return
+        goes_on = self.goes_on
+        reason = user.delivered(goes_on=goes_on or self.ending)
+        self.user = None
+        if not goes_on:
+            self._end(reason)
+            return
+        self.state = "idle"
+        self.deadline = self.poller.now + self.frontend.limits.client_timeout_s
+        if not self._processing and (self.hold or self.readable):
+            self._process()
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    def _end(self, reason: CloseReason) -> None:
+        """
+        Close after the last response was delivered.
+
+        The client may still be sending: that is read, for closing over unread bytes would reset the connection and take
+        the response with it (RFC 9112 section 9.6).
+        """
+        self._end_reason = reason
+        self.state = "linger"
+        if not self.body_left and not self.readable and not self.hold:
+            self.close(reason)
+            return
+        self.stop_reading()
+        self.hold = b""
+        self._half_close()
+        if self.readable:
+            self._discard()
+
+    def _half_close(self) -> None:
+        self.deadline = self.poller.now + self.frontend.limits.linger_timeout_s
+        self.frontend.timers.schedule(self, self.deadline)
+        try:
+            self.transport.shut()
+        except OSError as error:
+            self.lost(error)
+
+    def _discard(self) -> None:
+        buffer = self.poller.buffer
+        for _ in range(BUDGET):
+            try:
+                count = self.recv_into(buffer.data, buffer.first_read)
+            except BlockingIOError:
+                self.readable = False
+                return
+            except OSError as error:
+                self.lost(error)
+                return
+            self.readable = count == buffer.first_read or (count > 0 and self.ending)
+            if not count:
+                self.close(self._end_reason)
+                return
+        self.poller.later(self._discard_on)
+
+    def _discard_on(self) -> None:
+        if self.state == "linger":
+            self._discard()
+
+    def lost(self, error: OSError) -> None:
+        """The connection broke."""
+        if self.state == "exchange":
+            self._gone(cause_of(error))
+        elif self.state == "linger":
+            self.close(self._end_reason)
+        else:
+            self.close(CloseReason(Side.CLIENT, _PHASES.get(self.state, Phase.DATA), cause_of(error)))
+
+    def _gone(self, cause: Cause) -> None:
+        if self.user is not None:
+            self.user.client_gone(cause)
+        else:
+            self.close(CloseReason(Side.CLIENT, Phase.REQUEST, cause))
+
+    def drain(self) -> None:
+        """The process ends: go when there is no request under way."""
+        if self.state == "idle":
+            self.close(SHUTDOWN)
+
+    def crashed(self) -> None:
+        """A bug in a callback of ours: the exchange has an answer for it, unless it gave one."""
+        user = self.user
+        if user is not None and self.state == "exchange" and not self.responded:
+            user.crashed()
+        else:
+            self.close(INTERNAL)
+
+    def cut(self, reason: CloseReason) -> None:
+        """End the exchange with the connection."""
+        self.close(reason)
+
+    def switch(self, response: Response) -> Detached:
+        """Answer with a 101 and give the connection away; this session ends here."""
+        unsent = b"" if self.out is None else bytes(self.out)
+        self.state = "closed"
+        self.user = None
+        self.out = None
+        self.frontend.timers.cancel(self)
+        self.session.carrier = None
+        self.frontend.table.closed(self.session, UPGRADED)
+        return Detached(self.transport, unsent + heads.interim_head(response), self.hold, ending=self.ending)
+
+    def close(self, reason: CloseReason) -> None:
+        """End the connection now."""
+        if self.state == "closed":
+            return
+        frontend, session = self.frontend, self.session
+        user = self.user
+        truncated = self.out is not None or bool(self.outgoing) or (self.state == "exchange" and self.began)
+        self.state = "closed"
+        self.user = None
+        self.stop_reading()
+        frontend.timers.cancel(self)
+        try:
+            if user is not None:
+                user.abandoned(reason)
+        finally:
+            # what a plug-in left in the notes may break the log's line, but holds no descriptor
+            if truncated:
+                self.transport.abort()
+            self.out = None
+            self.outgoing = b""
+            self.poller.close(self.transport.sock)
+            session.carrier = None
+            frontend.table.closed(session, reason)
+            frontend.admission.release()
+
+    # -- what others ask ----------------------------------------------------------------------------------------------
+
+    def phase(self) -> str:
+        """Return the state."""
+        return self.state
+
+    def carrying(self) -> Sequence[SocketType]:
+        """Return the client's socket, and the backend's while an exchange has one."""
+        behind = () if self.user is None else self.user.sockets()
+        return (self.transport.sock, *behind)
+
+    def expect(self, seconds: float) -> None:
+        """Have the deadlines looked at after so long at most; what is waited for may change sooner."""
+        shortest = self.frontend.limits.shortest_timeout_s
+        self.frontend.timers.schedule(self, self.poller.now + min(seconds, shortest))
+
+    def on_timer(self, now: float) -> float:
+        """A deadline may have come."""
+        user = self.user
+        if self.state == "exchange" and user is not None:
+            deadline = self._late(now) if self.out is not None else user.check(now)
+        else:
+            self.last_head.forget()
+            if now >= self.deadline:
+                self._expired(self.state)
+            deadline = self.deadline
+        if self.state == "closed":
+            return 0.0
+        # deadlines that are set meanwhile are at least this far away
+        return min(deadline, now + self.frontend.limits.shortest_timeout_s)
+
+    def _late(self, now: float) -> float:
+        """See whether the client takes its response; return the next deadline."""
+        deadline = self.session.last_active + self.frontend.limits.client_timeout_s
+        if now >= deadline:
+            self.close(CLIENT_TIMEOUT)
+        return deadline
+
+    def _expired(self, state: str) -> None:
+        # an empty line is no beginning of a request
+        begun = self.hold.strip(b"\r\n")
+        if state == "head" and (begun or not self.requests):
+            if begun:
+                self._refuse(Refusal(408, "request head too slow"))
+            else:
+                self.close(HEAD_TIMEOUT)
+        elif state == "linger":
+            self.close(self._end_reason)
+        else:
+            self.close(PROXY_TIMEOUT if state == "proxy" else IDLE_TIMEOUT)
