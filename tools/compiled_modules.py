@@ -29,7 +29,6 @@ INTERPRETED = {
     "clusters/backend_section.py": "read at the start",
     "clusters/section.py": "read at the start",
     "config/values.py": "read at the start",
-    "dataplane/eager_writer.py": "a base with slots of none, of classes that are interpreted",
     "dataplane/listener_service.py": "its classes are Twisted services",
     "errors.py": "raised at the start",
 }

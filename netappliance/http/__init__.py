@@ -1,1 +1,1 @@
-"""The HTTP/1.1 reverse proxy: framing, routing, filters, forwarding, answers."""
+"""The HTTP/1.1 reverse proxy: framing, streams, exchanges, routing, filters, answers."""

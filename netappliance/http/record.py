@@ -7,6 +7,7 @@ from typing import Any
 from mypy_extensions import trait
 
 from netappliance.clusters.backend import Backend
+from netappliance.http.identity import ClientIdentity
 from netappliance.http.message import Exchange, Request
 from netappliance.http.routing.route import Route
 from netappliance.http.streams.session import HttpSession
@@ -44,6 +45,27 @@ class Record(StreamUser):
         self.request = request
         self.request_id = request_id
         self.started = started
+
+    def seen(self, request: Request, identity: ClientIdentity) -> Exchange:
+        """Return what filters see, made when the first one asks; there must be a route."""
+        if self.view is not None:
+            return self.view
+        route, session = self.route, self.session
+        if route is None:
+            raise RuntimeError("no route")
+        self.view = view = Exchange(
+            request,
+            identity.believed(request),
+            session.listener,
+            session.local[1],
+            identity.secure(request),
+            route.name,
+            route.cluster,
+            route.captures(request.host, request.path),
+            self.started,
+            self.request_id,
+        )
+        return view
 
     @property
     def kind(self) -> str:

@@ -12,7 +12,7 @@ from netappliance.dataplane.plane import DataPlane
 from netappliance.dataplane.transport import Transport
 from netappliance.http.answers import Answers
 from netappliance.http.backends.target import Target
-from netappliance.http.exchange.exchange import FrontendExchanges
+from netappliance.http.exchange.exchanges import FrontendExchanges
 from netappliance.http.frontend import Frontend
 from netappliance.http.record import RequestLog
 from netappliance.http.routing.route import Route

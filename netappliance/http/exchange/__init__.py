@@ -1,1 +1,1 @@
-"""From a request's bytes at a client's connection to its response there: connections, exchanges, bodies, tunnels."""
+"""Exchanges: from a request to its response, between two streams."""

@@ -7,6 +7,7 @@ import os
 from socket import SocketType
 
 from netappliance.http import fields
+from netappliance.http.exchange import deadlines
 from netappliance.http.exchange.reasons import (
     ANSWERED,
     BACKEND_GARBAGE,
@@ -26,11 +27,11 @@ from netappliance.http.exchange.tunnel import TunnelOwner, TunnelSession
 from netappliance.http.framing.chunked import Pieces
 from netappliance.http.frontend import Frontend
 from netappliance.http.identity import ClientIdentity
-from netappliance.http.message import Answer, Exchange, Refusal, Request, Response
+from netappliance.http.message import Answer, Refusal, Request, Response
 from netappliance.http.record import Record
 from netappliance.http.routing.redirect import redirect_answer
 from netappliance.http.streams.session import HttpSession
-from netappliance.http.streams.stream import BackendStream, ClientStream, Exchanges
+from netappliance.http.streams.stream import BackendStream, ClientStream
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 
 #: interim responses of one exchange; real backends send one or two
@@ -74,12 +75,12 @@ class LiveExchange(Record, TunnelOwner):
             return
         chain = route.chain
         if chain is not None and chain.has_request:
-            given = chain.request(self.make_view(request, identity))
+            given = chain.request(self.seen(request, identity))
             if given is not None:
                 self.answer(given, ANSWERED)
                 return
         if not route.cluster:
-            self.answer(redirect_answer(route, self.view or self.make_view(request, identity)), ANSWERED)
+            self.answer(redirect_answer(route, self.seen(request, identity)), ANSWERED)
             return
         target = frontend.targets[route.cluster]
         session = self.session
@@ -93,26 +94,6 @@ class LiveExchange(Record, TunnelOwner):
             self._go_on(way, way.wait(self, frontend.poller.now))
         else:
             self._choose(way, NO_BACKEND)
-
-    def make_view(self, request: Request, identity: ClientIdentity) -> Exchange:
-        """Make what filters see of this exchange."""
-        route = self.route
-        if route is None:
-            raise RuntimeError("no route")
-        session = self.session
-        self.view = view = Exchange(
-            request,
-            identity.believed(request),
-            session.listener,
-            session.local[1],
-            identity.secure(request),
-            route.name,
-            route.cluster,
-            route.captures(request.host, request.path),
-            self.frontend.poller.now,
-            self.request_id,
-        )
-        return view
 
     def _choose(self, way: WayToBackend, reason: CloseReason) -> None:
         frontend = self.frontend
@@ -243,16 +224,11 @@ class LiveExchange(Record, TunnelOwner):
 
     def _dress(self, way: WayToBackend, response: Response) -> Answer | None:
         """Add the sticky cookie and run the filters; return the answer to give instead when one raised."""
-        sticky, request, stream = way.target.sticky, way.request, way.stream
-        if sticky is not None and stream is not None:
-            secure = way.identity.secure(request)
-            cookie = sticky.set_cookie(way.cookie, stream.whose(), secure=secure)
-            if cookie is not None:
-                response.lines.append(cookie)
+        way.stick(response)
         chain = self.route.chain if self.route is not None else None
         if chain is None or not chain.has_response:
             return None
-        answer: Answer | None = chain.response(self.view or self.make_view(request, way.identity), response)
+        answer: Answer | None = chain.response(self.seen(way.request, way.identity), response)
         return answer
 
     def backend_body(self, pieces: Pieces, size: int, trailers: list[bytes] | None) -> bool:
@@ -369,7 +345,7 @@ class LiveExchange(Record, TunnelOwner):
             and route.chain is not None
             and route.chain.has_response
         ):
-            answer = route.chain.answered(self.view or self.make_view(request, identity), answer)
+            answer = route.chain.answered(self.seen(request, identity), answer)
         self.status = answer.status
         accept = fields.get_all(request.lines, b"accept") if request is not None else []
         response, body = self.frontend.answers.render(
@@ -388,43 +364,25 @@ class LiveExchange(Record, TunnelOwner):
     def check(self, now: float) -> float:
         """Look at what is waited for; return the next deadline."""
         way = self.way
-        stream = way.stream if way is not None else None
-        if way is None or stream is None:
-            return self._check_queue(way, now)
-        if stream.is_connecting():
-            deadline = stream.connect_started() + way.target.connect_timeout_s
-            if now >= deadline:
-                error = OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
-                self.backend_failed(cause_of(error), error)
-            return deadline
-        uploading = way.trailers is None and not stream.blocked() and way.broke is None
-        if uploading and not way.waits_for_100(self.interim):
-            return self._check_upload(way, now)
-        deadline = self.session.last_active + self.frontend.limits.backend_timeout_s
-        if now >= deadline:
-            self._blame()
-            reason = BACKEND_STALLED if self.began else BACKEND_TIMEOUT
-            self.answer(Answer(504, "the backend did not answer in time"), reason)
-        return deadline
-
-    def _check_queue(self, way: WayToBackend | None, now: float) -> float:
-        if way is None or not way.queued_at:
+        if way is None:
             # nothing is waited for: a callback raised at a moment when nobody knew whose it was
             self.stream.cut(INTERNAL)
             return 0.0
-        deadline = way.queued_at + way.target.queue_timeout_s
-        if now >= deadline:
+        wait, deadline = deadlines.look(way, self.frontend.limits, self.session.last_active, now, self.interim)
+        if now < deadline:
+            return deadline
+        if wait == deadlines.CONNECT:
+            error = OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+            self.backend_failed(cause_of(error), error)
+        elif wait == deadlines.BODY:
+            self.answer(Answer(408, "the request's body came too slowly", close=True), REQUEST_TIMEOUT)
+        elif wait == deadlines.PLACE:
             way.target.pool.queue_timeouts += 1
             self.answer(Answer(503, "no backend became free in time"), QUEUE_TIMEOUT)
-        return deadline
-
-    def _check_upload(self, way: WayToBackend, now: float) -> float:
-        limits = self.frontend.limits
-        deadline = self.session.last_active + limits.client_timeout_s
-        lasted = now - way.uploading_since
-        slow = limits.min_body_rate and way.received and lasted > limits.request_timeout_s
-        if now >= deadline or (slow and way.received < limits.min_body_rate * lasted):
-            self.answer(Answer(408, "the request's body came too slowly", close=True), REQUEST_TIMEOUT)
+        else:
+            self._blame()
+            reason = BACKEND_STALLED if self.began else BACKEND_TIMEOUT
+            self.answer(Answer(504, "the backend did not answer in time"), reason)
         return deadline
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -479,33 +437,3 @@ class LiveExchange(Record, TunnelOwner):
         route = self.route
         if self.view is not None and route is not None and route.chain is not None:
             route.chain.finished(self.view)
-
-
-class FrontendExchanges(Exchanges):
-    """Begins the exchanges of one listener."""
-
-    def __init__(self, frontend: Frontend) -> None:
-        self.frontend = frontend
-
-    def begin(self, stream: ClientStream, session: HttpSession, request: Request) -> None:
-        """Take up a request."""
-        frontend = self.frontend
-        identity = session.identity
-        if identity is None:
-            rules = frontend.identity_rules
-            identity = ClientIdentity(rules, session.client, session.local, frontend.ids.of_session(session.id))
-            session.identity = identity
-        request_id = (identity.trusted and identity.request_id(request)) or frontend.ids.next()
-        exchange = LiveExchange(frontend, stream, session, request, request_id)
-        stream.attach(exchange)
-        exchange.start(request, identity)
-
-    def refuse(self, stream: ClientStream, session: HttpSession, refusal: Refusal) -> None:
-        """Answer what was no request."""
-        frontend = self.frontend
-        exchange = LiveExchange(frontend, stream, session, None, frontend.ids.next())
-        stream.attach(exchange)
-        frontend.refusals.count(refusal.why)
-        limit = refusal.status in (413, 414, 431)
-        reason = REQUEST_TIMEOUT if refusal.status == 408 else REFUSED_SIZE if limit else REFUSED
-        exchange.answer(Answer(refusal.status, refusal.why, close=True), reason)

@@ -7,7 +7,7 @@ from netappliance.http.backends.target import Target
 from netappliance.http.exchange.reasons import NO_BACKEND, QUEUE_FULL
 from netappliance.http.framing.response import ResponseFraming
 from netappliance.http.identity import ClientIdentity
-from netappliance.http.message import Answer, Request
+from netappliance.http.message import Answer, Request, Response
 from netappliance.http.streams.stream import BackendStream, StreamUser
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side, cause_of
 
@@ -147,6 +147,15 @@ class WayToBackend:
         if stream is not None:
             self.target.pool.stale += 1
             stream.release(clean=False)
+
+    def stick(self, response: Response) -> None:
+        """Tell the client which backend it has, where that is kept in a cookie."""
+        sticky, stream = self.target.sticky, self.stream
+        if sticky is not None and stream is not None:
+            secure = self.identity.secure(self.request)
+            cookie = sticky.set_cookie(self.cookie, stream.whose(), secure=secure)
+            if cookie is not None:
+                response.lines.append(cookie)
 
     def waits_for_100(self, interim: int) -> bool:
         """Say whether it is the backend's turn: the client may wait for its word before it sends the body."""

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from socket import SocketType
 
-from netappliance.dataplane.connection import GATHER
 from netappliance.dataplane.poller import HANGUP, PEER_FIN
 from netappliance.dataplane.transport import Transport
-from netappliance.http.framing import chunked, heads
+from netappliance.http.framing import heads
 from netappliance.http.framing.chunked import Pieces
 from netappliance.http.framing.request import LastHead
 from netappliance.http.frontend import Frontend
 from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
-from netappliance.http.streams.h1 import H1Connection
+from netappliance.http.streams.h1_response import H1Responder
 from netappliance.http.streams.session import Carrier, HttpSession
 from netappliance.http.streams.stream import ClientStream, Detached, Exchanges, StreamUser
+from netappliance.proxy_protocol import HeaderReader
 from netappliance.sessions.reasons import INTERNAL, SHUTDOWN, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address
-from netappliance.tcp.proxy_protocol import ProxyProtocolError, parse_header
 
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
 IDLE_FIN = CloseReason(Side.CLIENT, Phase.IDLE, Cause.FIN)
@@ -38,39 +37,29 @@ PROXY_READ = 4096
 _PHASES = {"proxy": Phase.HANDSHAKE, "head": Phase.REQUEST, "idle": Phase.IDLE, "linger": Phase.DRAIN}
 
 
-class H1ClientConnection(H1Connection, ClientStream, Carrier):
+class H1ClientConnection(H1Responder, ClientStream, Carrier):
     """
     States: ``proxy`` (PROXY header expected), ``head`` (a request begins or is expected first), ``idle`` (between
     requests), ``exchange``, ``linger`` (the last response is on its way, the rest is thrown away), ``closed``.
 
     :ivar session: of the connection. :ivar user: the exchange under way, None between two.
-    :ivar requests: so far. :ivar deadline: monotonic seconds, of the states but ``exchange``.
-    :ivar minor: of the present request's version. :ivar goes_on: a further request may follow this one; of the
-        request first, then as its response says. :ivar began: a part of the response was given.
-    :ivar responded: all of it was.
+    :ivar deadline: monotonic seconds, of the states but ``exchange``.
     """
 
     def __init__(
         self, frontend: Frontend, exchanges: Exchanges, transport: Transport, client: Address, local: Address
     ) -> None:
-        poller = frontend.poller
-        super().__init__(transport, poller)
-        self.frontend = frontend
+        super().__init__(frontend, transport)
         self.exchanges = exchanges
-        self.session = HttpSession(frontend.kind, frontend.name, client, local, poller.now)
+        self.session = HttpSession(frontend.kind, frontend.name, client, local, frontend.poller.now)
         self.session.carrier = self
-        self.state = "new"
         self.user: StreamUser | None = None
         self.last_head = LastHead()
         self.max_content = frontend.limits.max_body_size
-        self.requests = 0
-        self.minor = 1
-        self.goes_on = False
-        self.began = self.responded = False
         self.deadline = 0.0
         self.timer_slot = 0
-        self._processing = False
         self._end_reason = IDLE_FIN
+        self._proxy_header: HeaderReader | None = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -81,6 +70,7 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
         limits = frontend.limits
         if limits.proxy_header:
             self.state = "proxy"
+            self._proxy_header = HeaderReader()
             self.deadline = now + limits.proxy_header_timeout_s
         else:
             self.state = "head"
@@ -110,7 +100,7 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
 
     def _process(self) -> None:
         """Take requests from what was received, until one has to wait for its backend or there is no more."""
-        self._processing = True
+        self.processing = True
         framing = self.frontend.framing
         for _ in range(BUDGET):
             if not self.hold and not self._read_more():
@@ -137,7 +127,7 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
                 break
         else:
             self.poller.later(self._process_on)
-        self._processing = False
+        self.processing = False
 
     def _refuse(self, refusal: Refusal) -> None:
         """Have what was no request answered."""
@@ -183,6 +173,9 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
             self._process()
 
     def _read_proxy_header(self) -> None:
+        reader = self._proxy_header
+        if reader is None:
+            return
         while True:
             try:
                 data = self.recv(PROXY_READ)
@@ -196,20 +189,17 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
                 self.close(PROXY_FIN)
                 return
             self.session.last_active = self.poller.now
-            self.hold += data
-            try:
-                parsed = parse_header(self.hold)
-            except ProxyProtocolError as error:
-                self.session.notes = {"proxy_protocol": str(error)}
-                self.close(PROXY_MALFORMED)
-                return
-            if parsed is not None:
+            if reader.feed(data):
                 break
-        header, length = parsed
+        if reader.header is None:
+            self.session.notes = {"proxy_protocol": reader.refusal}
+            self.close(PROXY_MALFORMED)
+            return
         session = self.session
-        session.client = header.source or session.client
-        session.local = header.destination or session.local
-        self.hold = self.hold[length:]
+        session.client = reader.header.source or session.client
+        session.local = reader.header.destination or session.local
+        self.hold = reader.rest
+        self._proxy_header = None
         self.state = "head"
         self.deadline = self.poller.now + self.frontend.limits.request_timeout_s
         self._process()
@@ -252,55 +242,6 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
         """Tell this one what happens from now on."""
         self.user = user
 
-    def interim(self, response: Response) -> None:
-        """Pass a 1xx on to a client that knows what it is."""
-        if self.minor:
-            self.write(heads.interim_head(response))
-
-    def respond(
-        self, response: Response, pieces: Pieces, size: int, trailers: list[bytes] | None, *, close: bool
-    ) -> None:
-        """Send the head of the final response and the beginning of its body."""
-        length, minor = response.length, self.minor
-        if self.state != "exchange":
-            return
-        # a body of unknown length ends with the connection of a client that knows no chunks, and the rest of a
-        # request's body is never read as a request, so it has to be there
-        goes_on = self.goes_on and not close and not self.body_left and (length >= 0 or minor == 1)
-        if goes_on and (self.frontend.draining or self.requests == self.frontend.limits.max_requests):
-            goes_on = False
-        self.goes_on = goes_on
-        self.chunks_out = length < 0 and minor == 1
-        self.began = True
-        head = heads.response_head(response, minor, keep_alive=goes_on)
-        if self.chunks_out:
-            pieces, size = chunked.encode(pieces, size, trailers)
-        if trailers is None or size >= GATHER or self._processing:
-            self.responded = trailers is not None
-            self.write_all([head, *pieces], size + len(head))
-            self._delivered_yet()
-        else:
-            self.responded = True
-            self.write_at_round_end(b"".join((head, *pieces)) if size else head)
-
-    def send_more(self, pieces: Pieces, size: int, trailers: list[bytes] | None) -> None:
-        """Send a further part of the response's body."""
-        if self.chunks_out:
-            pieces, size = chunked.encode(pieces, size, trailers)
-        self.responded = trailers is not None
-        if size:
-            self.write_all(pieces, size)
-        if trailers is not None:
-            self._delivered_yet()
-
-    def round_ended(self) -> None:
-        """Send a whole response, unless the exchange ended meanwhile."""
-        data = self.outgoing
-        if data:
-            self.outgoing = b""
-            self.write(data)
-            self._delivered_yet()
-
     def blocked(self) -> bool:
         """Say whether bytes wait for the client to take them."""
         return self.out is not None
@@ -319,11 +260,11 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
         if self.state == "linger":
             self._half_close()
         elif self.responded:
-            self._delivered_yet()
+            self.delivered_yet()
         elif self.user is not None:
             self.user.client_room()
 
-    def _delivered_yet(self) -> None:
+    def delivered_yet(self) -> None:
         """The response was given: once the client's kernel has it too, the exchange is over."""
         user = self.user
         if user is None or not self.responded or self.out is not None or self.outgoing or self.state != "exchange":
@@ -336,7 +277,7 @@ class H1ClientConnection(H1Connection, ClientStream, Carrier):
             return
         self.state = "idle"
         self.deadline = self.poller.now + self.frontend.limits.client_timeout_s
-        if not self._processing and (self.hold or self.readable):
+        if not self.processing and (self.hold or self.readable):
             self._process()
 
     # -- the end ------------------------------------------------------------------------------------------------------

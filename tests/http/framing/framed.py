@@ -13,7 +13,7 @@ FRAMING = RequestFraming()
 
 class FramedConnection:
     """
-    Feeds a client's bytes to the framing code as the forwarding does.
+    Feeds a client's bytes to the framing code as a client's connection does.
 
     :ivar complete: the requests whose end was seen, each with its body and trailers. :ivar refusal: ended by this.
     :ivar closing: the last complete request was the last one that counts.

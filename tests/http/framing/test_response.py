@@ -161,7 +161,7 @@ class ResponseTests(SynchronousTestCase):
             self.refused(b"Date: 1\r\n" + line + b"\r\n", "malformed field line")
 
     def test_the_upgrade_is_told_where_connection_names_it(self) -> None:
-        """For the forwarding to compare with what was asked for."""
+        """For the exchange to compare with what was asked for."""
         for lines, wanted in (
             (b"Connection: Upgrade\r\nUpgrade:\twebsocket \r\n", b"websocket"),
             (b"Upgrade: websocket\r\nConnection: x, UPGRADE\r\n", b"websocket"),

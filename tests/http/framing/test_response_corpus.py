@@ -16,7 +16,7 @@ from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Refusal, Response
 from tests.http.framing.corpus.responses import ANSWERS, CUT, PASSED, REFUSED, BackendAnswer
 
 FRAMING = ResponseFraming()
-#: judged by what was asked for and how often, which is the forwarding's part
+#: judged by what was asked for and how often, which is the exchange's part
 FORWARDING = ("10 000 of 103", "10 000 of 100", "101 unasked", "101 unasked, bare")
 FRAMED = [answer for answer in ANSWERS if answer.name not in FORWARDING]
 DRAWN = [answer for answer in FRAMED if len(answer.data) < 3000]
