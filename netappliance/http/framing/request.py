@@ -197,14 +197,13 @@ class RequestFraming:
         if host is None:
             if request.minor:
                 return NO_HOST
-            authority: tuple[bytes, int] | None = (b"", 0)
-            host = b""
+            request.authority = request.host = b""
         else:
             authority = self._authorities[host]
             if authority is None:
                 return BAD_HOST
-        request.authority = host
-        request.host, request.port = authority or (b"", 0)
+            request.authority = host
+            request.host, request.port = authority
         if target[:1] == b"/":
             if b"#" in target or b"\t" in target or not target.isascii():
                 return BAD_TARGET
@@ -291,7 +290,7 @@ class RequestFraming:
         return HEAD_TOO_LARGE
 
 
-_CONNECTION_WORDS = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b"http2-settings", b"proxy-connection"))
+_CONNECTION_WORDS = frozenset((b"close", b"keep-alive", b"upgrade"))
 
 
 def _is_method(method: bytes) -> bool:

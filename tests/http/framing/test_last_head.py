@@ -32,6 +32,20 @@ LINES = (
     b"GET /\r\n HTTP/1.1",
     b"",
 )
+MORE_LINES = (
+    b"GET Xyz HTTP/1.1",
+    b"GET * HTTP/1.1",
+    b"GET /X HTTP/1.1",
+    b"GET /" + b"x" * 199 + b" HTTP/1.1",
+    b"GET /" + b"x" * 200 + b" HTTP/1.1",
+    b"G(T / HTTP/1.1",
+    b" / HTTP/1.1",
+    b"GET / HTTP/1.2",
+    b"GET / ",
+    b"GET /",
+    b"X" * 64 + b" / HTTP/1.1",
+    b"X" * 65 + b" / HTTP/1.1",
+)
 FIELDS = (
     b"Host: a.example\r\nAccept: */*",
     b"Host: a.example\r\nConnection: close\r\nCookie: a=b",
@@ -68,6 +82,25 @@ class LastHeadTests(SynchronousTestCase):
             data = line + b"\r\n" + fields + b"\r\n\r\n"
             self.assertEqual(values(framing.parse(data, 0, last)), values(framing.parse(data)), data)
 
+    def test_it_makes_no_difference_to_any_line(self) -> None:
+        """Behind every kind of fields, remembered in either version, with a target at the limit and above it."""
+        framing = RequestFraming(max_target=200)
+        for fields in FIELDS:
+            for first in (b"GET / HTTP/1.1", b"GET / HTTP/1.0"):
+                for line in (*LINES, *MORE_LINES):
+                    last = LastHead()
+                    for each in (first, line):
+                        data = each + b"\r\n" + fields + b"\r\n\r\n"
+                        self.assertEqual(values(framing.parse(data, 0, last)), values(framing.parse(data)), data)
+
+    def test_what_is_forgotten_is_gone(self) -> None:
+        """An idle connection keeps nothing."""
+        framing, last = RequestFraming(), LastHead()
+        framing.parse(b"GET / HTTP/1.1\r\n" + FIELDS[0] + b"\r\n\r\n", 0, last)
+        self.assertEqual(last.fields, b"\r\n" + FIELDS[0] + b"\r\n\r\n")
+        last.forget()
+        self.assertEqual(last.fields, b"")
+
     def test_requests_share_no_lines(self) -> None:
         """A filter that changes the lines of one request changes no other."""
         framing, last = RequestFraming(), LastHead()
@@ -79,11 +112,13 @@ class LastHeadTests(SynchronousTestCase):
             found[0].lines.append(b"X: changed")
 
     def test_it_gives_up_on_a_client_that_never_repeats_itself_and_tries_again(self) -> None:
-        """Remembering costs time too."""
+        """Remembering costs time too: after eight that were all different it rests for the others of 256."""
         framing, last = RequestFraming(), LastHead()
-        remembered = []
-        for number in range(LastHead.PAUSE + 2):
+
+        def remembered(number: int) -> bool:
             framing.parse(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %d\r\n\r\n" % number, 0, last)
-            remembered.append(bool(last.fields))
-        self.assertEqual(remembered.count(True), LastHead.GIVE_UP + 3)
-        self.assertTrue(remembered[-1])
+            return bool(last.fields)
+
+        self.assertEqual([remembered(number) for number in range(260)], [True] * 8 + [False] * 247 + [True] * 5)
+        self.assertTrue(remembered(259))
+        self.assertEqual([remembered(number) for number in range(300, 310)], [True] * 8 + [False] * 2)

@@ -90,6 +90,8 @@ class FieldTests(RequestTests):
             (b" Negotiate YII", True),
             (b"\tnegotiate\t", True),
             (b"ntlm", True),
+            (b"ntl", False),
+            (b"Negotiat", False),
             (b"Basic ntlm", False),
             (b"Bearer x", False),
             (b"", False),
@@ -207,7 +209,7 @@ class ConnectionTests(RequestTests):
             self.assertTrue(self.request(HOST + b"Expect:" + value + b"\r\n").expect_continue)
             self.assertFalse(self.request(HOST + b"Expect:" + value + b"\r\n", b"GET /t HTTP/1.0").expect_continue)
         self.assertFalse(self.request().expect_continue)
-        for value in (b"", b"100", b"100-continue, x", b"x"):
+        for value in (b"", b"100", b"100-continue, x", b"x", b"keep-alive"):
             self.refused(HOST + b"Expect: " + value + b"\r\n", "unknown expectation", 417)
 
 
@@ -234,7 +236,21 @@ class LengthTests(RequestTests):
     def test_what_is_refused_and_for_what(self) -> None:
         """The reasons are labels of a metric."""
         malformed, differing = "malformed content-length", "differing content-lengths"
-        for value in (b"", b"+1", b"-1", b"1 1", b"0x1", b"1,", b",1", b"1.", b"1" * 19, b"0" * 19, b"\xb2", b"1,x"):
+        for value in (
+            b"keep-alive",
+            b"",
+            b"+1",
+            b"-1",
+            b"1 1",
+            b"0x1",
+            b"1,",
+            b",1",
+            b"1.",
+            b"1" * 19,
+            b"0" * 19,
+            b"\xb2",
+            b"1,x",
+        ):
             self.refused(HOST + b"Content-Length: " + value + b"\r\n", malformed)
         for lines in (b"Content-Length: 1, 2\r\n", b"Content-Length: 0\r\nContent-Length: 1\r\n"):
             self.refused(HOST + lines, differing)
