@@ -70,7 +70,7 @@ type: $(VENV)/.lint ## mypy --strict
 mutants: $(VENV)/.test ## how many mutants of the decision code the unit tests kill (MUTANTS="--room http/framing --seed 9" for a part)
 	$(BIN)/python -m tools.mutants $(MUTANTS)
 
-bench: $(VENV)/.bench current ## side by side with its peers (BENCH="--quick --rows messages --proxies haproxy,netappliance" for a part)
+bench: $(VENV)/.bench $(VENV)/.compile ## both builds side by side with their peers (BENCH="--quick --rows messages --proxies haproxy,netappliance" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks import http, http_peers, soak, soak_http, tcp, tcp_peers, tracker, udp, udp_peers
+from benchmarks.builds import Build, compiled, pure
 from benchmarks.plan import Plan, chosen
 from benchmarks.report import Report
+from benchmarks.rows import COMPILED, OURS, PURE
 
 SUITES = {"tcp": tcp, "udp": udp, "http": http, "tracker": tracker}
 ROWS = tuple(row for suite in SUITES.values() for row in suite.ROWS)
-PROXIES = {**tcp_peers.PROXIES, **udp_peers.PROXIES, **http_peers.PROXIES}
+PROXIES = tuple({**dict.fromkeys(OURS), **tcp_peers.PEERS, **udp_peers.PEERS, **http_peers.PEERS})
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -55,16 +61,35 @@ def main() -> None:
         wanted = plan(options)
     except ValueError as error:
         parser.error(str(error))
-    report = Report()
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = dataclasses.replace(wanted, builds=tuple(builds(wanted, Path(folder))))
+        report = measured(wanted)
+    print(report.text())
+    print(f"saved: {report.save(rounds=wanted.rounds, seconds=wanted.seconds)}")
+    if report.failures:
+        sys.exit(1)
+
+
+def builds(wanted: Plan, folder: Path) -> Iterator[Build]:
+    """Yield our builds, as far as they are wanted and can be made."""
+    if wanted.has_proxy(PURE):
+        yield pure(folder)
+    if wanted.has_proxy(COMPILED):
+        try:
+            yield compiled()
+        except RuntimeError as error:
+            print(f"{COMPILED}: not built: {error}", flush=True)
+
+
+def measured(wanted: Plan) -> Report:
+    """Run the suites."""
+    report = Report({build.name: build.described() for build in wanted.builds})
     for name, suite in SUITES.items():
         try:
             suite.run(report, wanted)
         except RuntimeError as error:
             report.fail(f"{name} ended early: {error}")  # what was measured before is still worth its time
-    print(report.text())
-    print(f"saved: {report.save(rounds=wanted.rounds, seconds=wanted.seconds)}")
-    if report.failures:
-        sys.exit(1)
+    return report
 
 
 if __name__ == "__main__":

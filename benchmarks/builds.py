@@ -1,13 +1,17 @@
-"""Our builds: the same source interpreted and compiled, each under a name of its own in every table."""
+"""Our builds: the same sources interpreted and compiled, each under a name of its own in every table."""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.processes import PROXY_CORE, Bench, Running, free_port
-from benchmarks.rows import PURE
+from benchmarks.rows import COMPILED, PURE
 
+ROOT = Path(__file__).resolve().parent.parent
 RUN_TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
@@ -40,7 +44,40 @@ class Build:
         process = bench.start(PROXY_CORE, *command, port=admin if datagrams else port)
         return Running(self.name, port, process.pid)
 
+    def described(self) -> str:
+        """Return what it says of itself: version, compiled or pure Python."""
+        command = [*self.python, "-m", "netappliance.process.build"]
+        done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+        return (done.stdout or done.stderr).strip()
 
-#: what runs the benchmark
+
+#: what runs the benchmark, whichever it is
 INSTALLED = Build(PURE, (sys.executable,))
-BUILDS = (INSTALLED,)
+
+
+def pure(folder: Path) -> Build:
+    """Copy the sources into a folder, without what was compiled beside them, and run them from there."""
+    for package in ("netappliance", "twisted", "benchmarks"):
+        shutil.copytree(
+            ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.so", "build.json", "__pycache__")
+        )
+    return Build(PURE, ("env", f"PYTHONPATH={folder}", sys.executable))
+
+
+def compiled() -> Build:
+    """
+    Find the compiled build of these sources: beside them (``make compiled``), or in ``.compiled/``, which is brought up
+    to date where it is needed.
+
+    :raises RuntimeError: it cannot be built; says why.
+    """
+    beside = Build(COMPILED, (sys.executable,))
+    if beside.described().endswith("(compiled)"):
+        return beside
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.compiled_tree"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    apart = Build(COMPILED, (str(ROOT / ".venv-compiled" / "bin" / "python"),))
+    if done.returncode or not apart.described().endswith("(compiled)"):
+        raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
+    return apart

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from benchmarks import backends, http_peers, load, rows
 from benchmarks.backends import LARGE, MIB
-from benchmarks.builds import BUILDS
 from benchmarks.plan import Load, Plan
 from benchmarks.processes import PEER_CORE, Bench, Running
 from benchmarks.report import Report
@@ -100,7 +99,7 @@ def run(report: Report, plan: Plan) -> None:
 
 def requests(report: Report, plan: Plan, bench: Bench) -> None:
     """Small requests, latency at a rate, large responses, new connections."""
-    proxies = plan.start(bench, backends.small_answers(bench), http_peers.PROXIES)
+    proxies = plan.start(bench, backends.small_answers(bench), http_peers.ours, http_peers.PEERS)
     usual = [proxy for proxy in proxies if proxy.name not in http_peers.RARE]
     browser, keep = write_requests(bench.folder, "keep")
     _, close = write_requests(bench.folder, "close", close=True)
@@ -121,8 +120,8 @@ def requests(report: Report, plan: Plan, bench: Bench) -> None:
 def bodies(report: Report, plan: Plan, bench: Bench) -> None:
     """Responses in chunks; uploads and posts, whose bodies all arrive at the backend, or the measurement failed."""
     backend = backends.bodies(bench)
-    known = {name: start for name, start in http_peers.PROXIES.items() if name not in http_peers.RARE}
-    proxies = plan.start(bench, backend, known)
+    known = {name: start for name, start in http_peers.PEERS.items() if name not in http_peers.RARE}
+    proxies = plan.start(bench, backend, http_peers.ours, known)
     _, large = write_requests(bench.folder, "upload", count=FEW, body=LARGE)
     _, small = write_requests(bench.folder, "post", body=POST)
     down = load.Wrk(plan.seconds, FEW, path="/chunked")
@@ -145,7 +144,7 @@ def same_rate(report: Report, plan: Plan, bench: Bench, proxies: list[Running], 
     tool = str(bench.folder / "http_load")
     subprocess.run(["cc", "-O2", "-o", tool, str(Path(__file__).with_name("http_load.c"))], check=True)
     medians = report.medians(rows.HTTP_REQUESTS)
-    for build in BUILDS:
+    for build in plan.builds:
         if build.name not in medians:
             continue
         rate = int(medians[build.name] * LOAD)

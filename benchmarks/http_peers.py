@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import sys
 
-from benchmarks.builds import BUILDS, INSTALLED, Build
+from benchmarks.builds import INSTALLED, Build
 from benchmarks.plan import Start
 from benchmarks.processes import ENVOY_FLAGS, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port, start_sozu
 
@@ -94,9 +93,8 @@ def reverse_proxy_resource(bench: Bench, backend: int) -> Running:
     return Running("ReverseProxyResource", port, process.pid)
 
 
-#: ours first; those at the end are measured in few rows
-PROXIES: dict[str, Start] = {
-    **{build.name: functools.partial(ours, build=build) for build in BUILDS},
+#: those at the end are measured in few rows
+PEERS: dict[str, Start] = {
     "haproxy": haproxy,
     "nginx": nginx,
     "envoy": envoy,

@@ -6,11 +6,14 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from benchmarks.builds import INSTALLED, Build
 from benchmarks.processes import Bench, Running
 from benchmarks.report import Report
 
 #: starts a proxy in front of the backend on a port; None where it is not installed
 Start = Callable[[Bench, int], "Running | None"]
+#: starts one of our builds there
+Ours = Callable[[Bench, int, Build], Running]
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,14 @@ class Plan:
     :param seconds: how long each time.
     :param rows: names of rows; empty for all.
     :param proxies: names of proxies; empty for all.
+    :param builds: our builds, which are proxies too.
     """
 
     rounds: int
     seconds: int
     rows: frozenset[str] = frozenset()
     proxies: frozenset[str] = frozenset()
+    builds: tuple[Build, ...] = (INSTALLED,)
 
     def has_row(self, *names: str) -> bool:
         """True when one of these rows is wanted."""
@@ -37,10 +42,10 @@ class Plan:
         """True when this proxy is wanted."""
         return not self.proxies or name in self.proxies
 
-    def start(self, bench: Bench, backend: int, known: Mapping[str, Start]) -> list[Running]:
-        """Start those of the known proxies that are wanted and installed."""
-        wanted = (start(bench, backend) for name, start in known.items() if self.has_proxy(name))
-        return [running for running in wanted if running is not None]
+    def start(self, bench: Bench, backend: int, ours: Ours, peers: Mapping[str, Start]) -> list[Running]:
+        """Start our builds, and those of the peers that are wanted and installed."""
+        wanted = (start(bench, backend) for name, start in peers.items() if self.has_proxy(name))
+        return [*(ours(bench, backend, build) for build in self.builds), *(each for each in wanted if each is not None)]
 
     def interleave(
         self, report: Report, what: str, proxies: Iterable[Running], measure: Callable[[Running], None]

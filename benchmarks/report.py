@@ -8,12 +8,15 @@ import re
 import shutil
 import statistics
 import subprocess
+import sys
+import sysconfig
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import twisted
 from benchmarks.processes import envoy_binary, sozu_binary
-from benchmarks.rows import OURS
+from benchmarks.rows import COMPILED, OURS
 from benchmarks.targets import judged
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,13 +39,15 @@ Runs = dict[str, list[float]]
 
 
 def facts() -> dict[str, str]:
-    """What the numbers depend on: processor, kernel, and the versions of all programs that took part."""
+    """What the numbers depend on: processor, kernel, interpreter, and the versions of all programs that can take part."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     found = {
         "processor": cpu.group(1) if cpu else platform.machine(),
         "machine": platform.machine(),
         "kernel": platform.release(),
-        "python": platform.python_version(),
+        "system": _system(),
+        "python": f"{platform.python_version()} {platform.python_compiler()} {' '.join(_optimisations())}".rstrip(),
+        "interpreter": str(Path(sys.executable).resolve()),
         "twisted": twisted.__version__,
     }
     for program, flag in VERSIONS.items():
@@ -54,10 +59,31 @@ def facts() -> dict[str, str]:
     return found
 
 
-class Report:
-    """Collects rows, prints a table, writes JSON."""
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return "Linux"
 
-    def __init__(self) -> None:
+
+def _optimisations() -> list[str]:
+    """How the interpreter was built, as far as its speed depends on it and its makers recorded it."""
+    options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    flags = sysconfig.get_config_var("CFLAGS") or ""
+    known = re.findall(r"--enable-optimizations|--with-lto[\w=]*|--with-pydebug", options)
+    levels = re.findall(r"(?<!\S)-O\w+", flags)
+    return [*levels[-1:], *known]
+
+
+class Report:
+    """
+    Collects rows, prints a table, writes JSON.
+
+    :param builds: our builds by name, and what each says of itself.
+    """
+
+    def __init__(self, builds: Mapping[str, str]) -> None:
+        self.builds = builds
         self.rows: dict[str, Runs] = {}
         self.lower_is_better: set[str] = set()
         self.notes: list[str] = []
@@ -82,13 +108,13 @@ class Report:
         return {proxy: statistics.median(values) for proxy, values in self.rows.get(row, {}).items()}
 
     def ratios(self, row: str) -> dict[str, dict[str, float]]:
-        """Each of our builds (a key) divided by each other proxy (a key of its value)."""
+        """Each of our builds (a key) divided by each peer (a key of its value), and the compiled one by the pure one."""
         runs = self.rows.get(row, {})
         return {
             ours: {
                 proxy: found
                 for proxy, values in runs.items()
-                if proxy != ours and (found := ratio(runs[ours], values)) is not None
+                if proxy not in (ours, COMPILED) and (found := ratio(runs[ours], values)) is not None
             }
             for ours in OURS
             if ours in runs
@@ -102,12 +128,12 @@ class Report:
             out.append(f"{row} ({better})")
             ratios = self.ratios(row)
             for proxy, value in self.medians(row).items():
-                found = [f"{ours} / {proxy} = {known[proxy]:.2f}" for ours, known in ratios.items() if proxy in known]
-                out.append(f"    {proxy:<22} {value:>12,.2f}   {'   '.join(found)}".rstrip())
+                found = [f"{ours} / it = {known[proxy]:.2f}" for ours, known in ratios.items() if proxy in known]
+                out.append(f"    {proxy:<22} {value:>12,.2f}   {', '.join(found)}".rstrip())
         out.extend(judged({row: self.ratios(row) for row in self.rows}))
         out.extend(f"note: {note}" for note in self.notes)
         out.extend(f"FAILED: {failure}" for failure in self.failures)
-        out.extend(f"{name}: {value}" for name, value in facts().items())
+        out.extend(f"{name}: {value}" for name, value in {**self.builds, **facts()}.items())
         return "\n".join(out)
 
     def save(self, *, rounds: int, seconds: int) -> Path:
@@ -119,7 +145,7 @@ class Report:
             for row, runs in self.rows.items()
         }
         saved = {
-            "facts": facts(),
+            "facts": {**facts(), **self.builds},
             "rounds": rounds,
             "seconds": seconds,
             "rows": rows,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 
-from benchmarks.builds import BUILDS, INSTALLED, Build
+from benchmarks.builds import INSTALLED, Build
 from benchmarks.plan import Start
 from benchmarks.processes import (
     ENVOY_FLAGS,
@@ -75,9 +74,7 @@ def sozu(bench: Bench, backend: int) -> Running | None:
     return start_sozu(bench, "tcp", backend)
 
 
-#: ours first
-PROXIES: dict[str, Start] = {
-    **{build.name: functools.partial(ours, build=build) for build in BUILDS},
+PEERS: dict[str, Start] = {
     "haproxy": haproxy,
     "nginx": nginx,
     "envoy": envoy,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import time
 from urllib.request import urlopen
 
 from benchmarks import rows
+from benchmarks.builds import INSTALLED, RUN_TWISTD, Build
 from benchmarks.plan import Plan
 from benchmarks.processes import PEER_CORE, PROXY_CORE, Bench, Running, absent, free_port
 from benchmarks.report import Report
@@ -23,93 +25,104 @@ ROWS = ("tracker-load", "tracker-events")
 
 def run(report: Report, plan: Plan) -> None:
     """Measure each part in a network namespace of its own, and add what it printed."""
-    parts = [
-        part
-        for part in (("load", plan.rounds), ("events", 30 if plan.seconds > 2 else 5))
-        if plan.has_row(f"tracker-{part[0]}")
-    ]
-    if not parts:
+    known = (("load", plan.rounds), ("events", 30 if plan.seconds > 2 else 5))
+    parts = [(part, number) for part, number in known if plan.has_row(f"tracker-{part}")]
+    if not parts or not plan.builds:
         return
     missing = [program for program in ("conntrack", "unshare", "ip", "taskset") if shutil.which(program) is None]
     if missing or os.geteuid():
         absent(f"root and {', '.join(missing) or 'a network namespace'} for the tracker")
         return
     for part, number in parts:
-        command = ["unshare", "--net", sys.executable, "-m", "benchmarks.tracker", part, str(number)]
+        builds = json.dumps([dataclasses.astuple(build) for build in plan.builds])
+        command = ["unshare", "--net", sys.executable, "-m", "benchmarks.tracker", part, str(number), builds]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         for line in done.stdout.splitlines():
-            what, name, value, lower = json.loads(line)
+            what, name, value = json.loads(line)
             if name:
-                report.add(what, name, value, lower_is_better=lower)
+                report.add(what, name, value, lower_is_better=True)
             else:
                 report.note(what)
         if done.returncode:
             raise RuntimeError(f"the tracker's {part}")
 
 
-def _say(what: str, name: str = "", value: float = 0.0, *, lower: bool = True) -> None:
-    print(json.dumps([what, name, value, lower]), flush=True)
+def _say(what: str, name: str = "", value: float = 0.0) -> None:
+    """Give the process outside a figure, or a note (no name)."""
+    print(json.dumps([what, name, value]), flush=True)
 
 
-def _figures(*arguments: str) -> dict[str, float]:
-    command = ("taskset", "-c", PROXY_CORE, sys.executable, "-m", "benchmarks.tracker_load", *arguments)
-    found: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def _figures(bench: Bench, build: Build, *arguments: str) -> dict[str, float]:
+    """Run the load's program with a build; what it printed."""
+    command = ("taskset", "-c", PROXY_CORE, *build.python, "-m", "benchmarks.tracker_load", *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=bench.folder, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
     if found.get("entries", ENTRIES) != ENTRIES:
         raise RuntimeError(f"{arguments}: {found}")
     return found
 
 
-def load(bench: Bench, rounds: int) -> None:
+def load(bench: Bench, rounds: int, builds: list[Build]) -> None:
     """Load 200 000 entries, in turn."""
     subprocess.run([sys.executable, "-m", "benchmarks.tracker_load", "fill", str(ENTRIES)], check=True)
     listing = ["taskset", "-c", PROXY_CORE, "conntrack", "-L", "-o", "extended"]
     for _ in range(rounds):
-        ours = _figures("tracker")
-        _say(rows.TRACKER_LOAD, "netappliance", ours["load"])
+        for build in builds:
+            ours = _figures(bench, build, "tracker")
+            _say(rows.TRACKER_LOAD, build.name, ours["load"])
+            _say(rows.TRACKER_MEMORY, build.name, ours["rss"])
+            _say(rows.TRACKER_SCRAPE, build.name, ours["scrape"])
+            _say(rows.TRACKER_TURN, build.name, ours["turn"])
         with (bench.folder / "list").open("wb") as file:
             began = time.perf_counter()
             subprocess.run(listing, stdout=file, stderr=subprocess.DEVNULL, check=True)
             _say(rows.TRACKER_LOAD, "conntrack -L", time.perf_counter() - began)
-        _say(rows.TRACKER_MEMORY, "netappliance", ours["rss"])
-        _say(rows.TRACKER_SCRAPE, "netappliance", ours["scrape"])
-        _say(rows.TRACKER_TURN, "netappliance", ours["turn"])
     if importlib.util.find_spec("pyroute2") is None:
         absent("pyroute2 (pip install netappliance[bench])")
         return
-    theirs = _figures("pyroute2")
+    theirs = _figures(bench, INSTALLED, "pyroute2")
     for _ in range(rounds):  # once is enough: it takes ten times as long
         _say(rows.TRACKER_LOAD, "pyroute2", theirs["load"])
 
 
-def events(bench: Bench, seconds: int) -> None:
-    """Short connections, and what following them costs."""
-    port, admin = free_port(), free_port()
+def events(bench: Bench, seconds: int, builds: list[Build]) -> None:
+    """Short connections, and what following them costs; all follow the same ones."""
+    port = free_port()
+    tools = (sys.executable, "-m", "benchmarks.tracker_load")
+    bench.start(PEER_CORE, *tools, "accept", str(port), port=port)
+    running = [_follower(bench, build, port) for build in builds]
+    watch = bench.start(PROXY_CORE, "conntrack", "-E")
+    running.append(Running("conntrack -E", 0, watch.pid))
+    time.sleep(1)
+    before = [(each.cpu_seconds(), _opened(each.port)) for each in running]
+    command = ("taskset", "-c", PEER_CORE, *tools, "connect", str(port), str(RATE), str(seconds))
+    made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["count"]
+    time.sleep(1.5)
+    for each, (used, opened) in zip(running, before, strict=True):
+        _say(rows.TRACKER_EVENTS, each.name, (each.cpu_seconds() - used) / made * 1e6)
+        if each.port:
+            counted, lost = _opened(each.port) - opened, _metric(each.port, "events_lost_total")
+            _say(f"{each.name}: {made} connections in {seconds} s; {counted:.0f} counted, {lost:.0f} events lost")
+
+
+def _follower(bench: Bench, build: Build, port: int) -> Running:
+    """Start a tracker that counts connections to four ports; its port is that of its admin pages."""
+    admin = free_port()
     config = bench.write(
-        "tracker.ini",
+        f"tracker-{admin}.ini",
         f"""[appliance]\naccess_log = none\n[admin]\nlisten = tcp:{admin}:interface=127.0.0.1
 [tracker]\nsource = conntrack\nenable = yes\nignore =\ngroups = bench = 127.0.0.1:{port}
     rest = 127.0.0.1:{port + 1}\n    rest2 = 127.0.0.1:{port + 2}\n    rest3 = 127.0.0.1:{port + 3}
 tcp_info = no\nlongterm = no\n""",
     )
-    twistd = ("-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "proxy", "--config", config)
-    process = bench.start(PROXY_CORE, sys.executable, *twistd, port=admin)
-    tools = (sys.executable, "-m", "benchmarks.tracker_load")
-    bench.start(PEER_CORE, *tools, "accept", str(port), port=port)
-    watch = bench.start(PROXY_CORE, "conntrack", "-E")
-    time.sleep(1)
-    running = (Running("netappliance", admin, process.pid), Running("conntrack -E", 0, watch.pid))
-    before = [each.cpu_seconds() for each in running]
-    opened = _opened(admin)
-    command = ("taskset", "-c", PEER_CORE, *tools, "connect", str(port), str(RATE), str(seconds))
-    made = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["count"]
-    time.sleep(1.5)
-    for each, used in zip(running, before, strict=True):
-        _say(rows.TRACKER_EVENTS, each.name, (each.cpu_seconds() - used) / made * 1e6)
-    counted, lost = _opened(admin) - opened, _metric(admin, "events_lost_total")
-    _say(f"tracker: {made} connections in {seconds} s; {counted:.0f} counted, {lost:.0f} events lost")
+    twistd = ("-c", RUN_TWISTD, "-n", "--pidfile=", "proxy", "--config", config)
+    process = bench.start(PROXY_CORE, *build.python, *twistd, port=admin)
+    return Running(build.name, admin, process.pid)
 
 
 def _opened(admin: int) -> float:
+    if not admin:
+        return 0
     return _metric(admin, "opened_total{") - _metric(admin, 'opened_total{direction="out",group="other"')
 
 
@@ -125,4 +138,5 @@ PARTS = {"load": load, "events": events}
 if __name__ == "__main__":
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     with Bench() as folder:
-        PARTS[sys.argv[1]](folder, int(sys.argv[2]))
+        given = [Build(name, tuple(python)) for name, python in json.loads(sys.argv[3])]
+        PARTS[sys.argv[1]](folder, int(sys.argv[2]), given)

@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 from benchmarks import load, rows, udp_peers
-from benchmarks.builds import BUILDS
 from benchmarks.plan import Plan
 from benchmarks.processes import PEER_CORE, Bench, Running, free_port
 from benchmarks.report import Report
@@ -27,11 +26,10 @@ def run(report: Report, plan: Plan) -> None:
             tool, backend = _echo(bench)
             round_trips(report, plan, bench, tool, backend)
     if plan.has_row("sessions-memory"):
-        for build in BUILDS:
-            if plan.has_proxy(build.name):
-                with Bench() as bench:
-                    tool, backend = _echo(bench)
-                    memory(report, tool, udp_peers.ours(bench, backend, build))
+        for build in plan.builds:
+            with Bench() as bench:
+                tool, backend = _echo(bench)
+                memory(report, tool, udp_peers.ours(bench, backend, build))
 
 
 def _echo(bench: Bench) -> tuple[str, int]:
@@ -45,12 +43,10 @@ def _echo(bench: Bench) -> tuple[str, int]:
 
 def round_trips(report: Report, plan: Plan, bench: Bench, tool: str, backend: int) -> None:
     """One datagram under way in each session; with filters the peers' figures of the same rounds stand beside ours."""
-    proxies = plan.start(bench, backend, udp_peers.PROXIES)
+    proxies = plan.start(bench, backend, udp_peers.ours, udp_peers.PEERS)
     filtered = []
     if plan.has_row("filters"):
-        filtered = [
-            udp_peers.ours(bench, backend, build, filters=True) for build in BUILDS if plan.has_proxy(build.name)
-        ]
+        filtered = [udp_peers.ours(bench, backend, build, filters=True) for build in plan.builds]
     plain = [proxy for proxy in proxies if plan.has_row("sessions-50") or proxy.name not in OURS]
 
     def fifty(proxy: Running) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-
-from benchmarks.builds import BUILDS, INSTALLED, Build
+from benchmarks.builds import INSTALLED, Build
 from benchmarks.plan import Start
 from benchmarks.processes import ENVOY_FLAGS, PROXY_CORE, Bench, Running, absent, envoy_binary, free_port, stream_module
 
@@ -54,9 +52,7 @@ def envoy(bench: Bench, backend: int) -> Running | None:
     return Running("envoy", port, process.pid)
 
 
-#: ours first
-PROXIES: dict[str, Start] = {
-    **{build.name: functools.partial(ours, build=build) for build in BUILDS},
+PEERS: dict[str, Start] = {
     "nginx": nginx,
     "envoy": envoy,
 }
