@@ -39,7 +39,7 @@ Runs = dict[str, list[float]]
 
 
 def facts() -> dict[str, str]:
-    """What the numbers depend on: processor, kernel, interpreter, and the versions of all programs that can take part."""
+    """What the numbers depend on: processor, kernel, interpreter, versions of all programs that can take part."""
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     found = {
         "processor": cpu.group(1) if cpu else platform.machine(),
@@ -108,7 +108,7 @@ class Report:
         return {proxy: statistics.median(values) for proxy, values in self.rows.get(row, {}).items()}
 
     def ratios(self, row: str) -> dict[str, dict[str, float]]:
-        """Each of our builds (a key) divided by each peer (a key of its value), and the compiled one by the pure one."""
+        """Each of our builds (a key) divided by each peer (a key of its value), and compiled by pure."""
         runs = self.rows.get(row, {})
         return {
             ours: {
