@@ -1,13 +1,11 @@
-"""Section kinds: those that are installed, by their word; ours are imported when they are first needed."""
+"""Section kinds: those that are installed, by their word."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
-from twisted.plugin import IPlugin, getPlugins
-from zope.interface import implementer
+from twisted.plugin import getPlugins
 
 from netappliance import plugins
 from netappliance.config.configuration import Configuration
@@ -46,35 +44,3 @@ class Kinds(Mapping[str, Any]):
 def section_kinds() -> Kinds:
     """Return every section kind that is installed."""
     return Kinds(sorted(getPlugins(ISectionKind, plugins), key=lambda provider: provider.kind))
-
-
-class _Lazy:
-    """Stands for an object named ``module:attribute`` that is imported when it is first needed."""
-
-    def __init__(self, kind: str, dotted: str, *, named: bool, always: bool = False) -> None:
-        self.kind = kind
-        self.named = named
-        self.always = always
-        self._dotted = dotted
-        self._loaded: Any = None
-
-    def _load(self) -> Any:
-        if self._loaded is None:
-            module, _, attribute = self._dotted.partition(":")
-            self._loaded = getattr(import_module(module), attribute)()
-        return self._loaded
-
-    def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("_"):
-            raise AttributeError(attribute)
-        return getattr(self._load(), attribute)
-
-
-@implementer(IPlugin, ISectionKind)
-class LazySection(_Lazy):
-    """A section kind of ours that only holds values."""
-
-
-@implementer(IPlugin, IServiceKind)
-class LazyService(_Lazy):
-    """A section kind of ours that runs something; its code is imported only when the file has such a section."""

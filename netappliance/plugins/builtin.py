@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netappliance.config.kinds import LazySection, LazyService
+from netappliance.plugins.lazy import LazySection, LazyService
 
 admin = LazyService("admin", "netappliance.admin.kinds:AdminKind", named=False)
 appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False, always=True)
