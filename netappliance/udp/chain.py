@@ -7,6 +7,7 @@ from typing import Any
 
 from netappliance.metrics.histogram import Histogram
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop
+from netappliance.udp.foreign import guarded
 
 #: seconds; Quilkin's own steps
 DURATION_BUCKETS = tuple(round(0.000125 * 2.5**step, 9) for step in range(11))
@@ -14,9 +15,6 @@ DURATION_BUCKETS = tuple(round(0.000125 * 2.5**step, 9) for step in range(11))
 SAMPLE = 128
 #: a filter that keeps raising is logged at most once in this time (seconds)
 LOG_EVERY_S = 60.0
-
-#: what a filter of yours returns may be anything
-Step = Callable[[Datagram], Any]
 
 
 class FilterCounters:
@@ -30,6 +28,17 @@ class FilterCounters:
         self.errors = 0
         self.durations = Histogram(DURATION_BUCKETS)
         self.last_logged = float("-inf")
+
+
+class Step:
+    """One filter in one direction."""
+
+    __slots__ = ("counters", "filter", "name")
+
+    def __init__(self, name: str, made: DatagramFilter, counters: FilterCounters) -> None:
+        self.name = name
+        self.filter = made
+        self.counters = counters
 
 
 #: (filter name, "read" or "write") -> counters
@@ -62,62 +71,62 @@ class FilterChain:
         self.writes = bool(self._write)
         self._turn = 0
 
-    def _steps(self, filters: Sequence[tuple[str, Any]], side: str) -> tuple[tuple[Step, FilterCounters, str], ...]:
+    def _steps(self, filters: Sequence[tuple[str, Any]], side: str) -> list[Step]:
         steps = []
         for name, made in filters:
             # a side that is inherited from the base class does nothing and costs nothing
             if getattr(type(made), side, None) is getattr(DatagramFilter, side):
                 continue
             counters = self.counters.setdefault((name, side), FilterCounters())
-            steps.append((getattr(made, side), counters, name))
-        return tuple(steps)
+            steps.append(Step(name, guarded(made), counters))
+        return steps
 
     def read(self, datagram: Datagram) -> Drop | None:
         """Client to backend, first to last; the first that drops ends it."""
-        return self._run(self._read, datagram)
+        return self._run(self._read, datagram, write=False)
 
     def write(self, datagram: Datagram) -> Drop | None:
         """Backend to client, last to first."""
-        return self._run(self._write, datagram)
+        return self._run(self._write, datagram, write=True)
 
-    def _run(self, steps: tuple[tuple[Step, FilterCounters, str], ...], datagram: Datagram) -> Drop | None:
+    def _run(self, steps: list[Step], datagram: Datagram, *, write: bool) -> Drop | None:
         self._turn += 1
-        if not self._turn % SAMPLE:
-            return self._run_timed(steps, datagram)
-        for step, counters, name in steps:
+        if self._turn >= SAMPLE:
+            self._turn = 0
+            return self._run_timed(steps, datagram, write=write)
+        for step in steps:
+            counters = step.counters
             counters.seen += 1
             try:
-                drop = step(datagram)
+                drop = step.filter.write(datagram) if write else step.filter.read(datagram)
             except Exception as error:  # noqa: BLE001 - a filter's bug costs one datagram
-                return self._failed(counters, name, error, datagram.now)
+                return self._failed(step, error, datagram.now)
             if drop is not None:
-                if not isinstance(drop, Drop):
-                    return self._failed(counters, name, TypeError(f"returned {type(drop).__name__}"), datagram.now)
                 counters.dropped += 1
                 return drop
         return None
 
-    def _run_timed(self, steps: tuple[tuple[Step, FilterCounters, str], ...], datagram: Datagram) -> Drop | None:
-        for step, counters, name in steps:
+    def _run_timed(self, steps: list[Step], datagram: Datagram, *, write: bool) -> Drop | None:
+        for step in steps:
+            counters = step.counters
             counters.seen += 1
             started = self._timer()
             try:
-                drop = step(datagram)
+                drop = step.filter.write(datagram) if write else step.filter.read(datagram)
             except Exception as error:  # noqa: BLE001 - as above
-                return self._failed(counters, name, error, datagram.now)
+                return self._failed(step, error, datagram.now)
             finally:
                 counters.durations.observe(self._timer() - started)
             if drop is not None:
-                if not isinstance(drop, Drop):
-                    return self._failed(counters, name, TypeError(f"returned {type(drop).__name__}"), datagram.now)
                 counters.dropped += 1
                 return drop
         return None
 
-    def _failed(self, counters: FilterCounters, name: str, error: BaseException, now: float) -> Drop:
+    def _failed(self, step: Step, error: BaseException, now: float) -> Drop:
+        counters = step.counters
         counters.errors += 1
         if now - counters.last_logged >= LOG_EVERY_S:
             counters.last_logged = now
             if self._on_error is not None:
-                self._on_error(name, error)
+                self._on_error(step.name, error)
         return Drop.FILTER_ERROR

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.clusters.backend import Backend
 from netappliance.sessions.session import Address
 
@@ -61,14 +63,17 @@ class Datagram:
         self.now = 0.0
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DatagramFilter:
     """A filter that passes everything; ours override the side they act on, and a chain skips the other."""
 
     def read(self, datagram: Datagram) -> Drop | None:
         """Pass."""
+        return None
 
     def write(self, datagram: Datagram) -> Drop | None:
         """Pass."""
+        return None
 
     def figures(self) -> dict[str, int]:
         """Return counters of the filter's own, by a name of a closed set; they become ``filter_figures_total``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from netappliance.config.values import Endpoint
 from netappliance.dataplane.datagrams import ANCILLARY_SIZE, kernel_drops, listen_udp, reply_from
 from netappliance.dataplane.sockets import peer_address
@@ -14,7 +16,7 @@ class UdpListener(LocalSocket):
     """Receives for a proxy."""
 
     #: datagrams in one turn
-    BUDGET = 64
+    BUDGET: Final = 64
 
     def __init__(self, proxy: UdpProxy, endpoint: Endpoint) -> None:
         super().__init__()

@@ -93,7 +93,7 @@ class UdpProxy(SessionOwner):
             else:
                 # a client that has a session stays with it: the cluster chooses once
                 known = listener.affinity.get(listener.raw_client)
-                chosen = known.backend if known is not None else self._choose(listener.client)
+                chosen = known.target if known is not None else self._choose(listener.client)
                 destinations = () if chosen is None else (chosen,)
         elif not destinations:
             self.drop("read", Drop.NO_BACKEND)
@@ -170,7 +170,7 @@ class UdpProxy(SessionOwner):
     def forget(self, session: UdpSession) -> None:
         """A session ended."""
         listener = session.listening
-        self.sessions.pop((listener, session.raw_client, session.backend), None)
+        self.sessions.pop((listener, session.raw_client, session.target), None)
         if listener.affinity.get(session.raw_client) is session:
             del listener.affinity[session.raw_client]
         host = session.client[0]

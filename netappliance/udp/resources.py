@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from netappliance.udp.datagram import Resources
 from netappliance.udp.filters import build_filters
+from netappliance.udp.foreign import guarded
 
 _log = Logger()
 
@@ -19,6 +20,6 @@ def make_resources(configuration: Any, rng: Any, depth: int = 0) -> Resources:
     def build(name: str) -> Any:
         if depth >= 8:
             raise ValueError(f"filters that do not contain each other ({name})")
-        return build_filters([name], configuration, make_resources(configuration, rng, depth + 1))[0][1]
+        return guarded(build_filters([name], configuration, make_resources(configuration, rng, depth + 1))[0][1])
 
     return Resources(rng=rng, wall=time.time, build=build, log=lambda text: _log.info("{text}", text=text))

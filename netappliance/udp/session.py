@@ -95,7 +95,7 @@ class UdpSession(Session):
     :ivar listening: where the client spoke to. :ivar raw_client: the client's address as the kernel wants it for
         ``sendto``. :ivar reply_ancillary: control messages that make the reply leave from the address the client spoke
         to; empty on a listener bound to one address.
-    :ivar metadata: what the read side of the chain left behind last.
+    :ivar metadata: what the read side of the chain left behind last. :ivar target: the backend, which there always is.
     """
 
     __slots__ = (
@@ -108,16 +108,15 @@ class UdpSession(Session):
         "reply_ancillary",
         "send",
         "sock",
+        "target",
         "timer_slot",
         "verified",
     )
 
-    backend: Backend
-
     def __init__(self, owner: SessionOwner, listening: LocalSocket, backend: Backend, sock: SocketType) -> None:
         super().__init__("udp", owner.name, listening.client, listening.address, owner.poller.now)
         self.cluster = owner.cluster.name
-        self.backend = backend
+        self.backend = self.target = backend
         self.backend_address = peer_address(backend.sockaddr)
         self.state = "open"
         self.timer_slot = 0
@@ -180,7 +179,7 @@ class UdpSession(Session):
 
     def refused(self) -> None:
         """The backend's host says that nobody listens there: the session ends, and others are chosen for a while."""
-        self._owner.cluster.marked_bad(self.backend, self._owner.poller.now)
+        self._owner.cluster.marked_bad(self.target, self._owner.poller.now)
         self.close(REFUSED)
 
     def crashed(self) -> None:
@@ -219,5 +218,5 @@ class UdpSession(Session):
         owner.timers.cancel(self)
         owner.poller.close(self.sock)
         owner.forget(self)
-        owner.cluster.released(self.backend)
+        owner.cluster.released(self.target)
         owner.table.closed(self, reason)

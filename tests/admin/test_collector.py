@@ -21,6 +21,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from netappliance.admin.collector import make_registry, own_collectors
 from netappliance.dataplane.accept_queue import AcceptQueue
 from netappliance.dataplane.plane import DataPlane
+from netappliance.dataplane.poller import Poller
+from netappliance.dataplane.timers import TimerWheel
 from netappliance.logs.access_log import AccessLog
 from netappliance.logs.reopenable import ReopenableFile
 from netappliance.metrics.histogram import Histogram
@@ -93,10 +95,10 @@ class FakeAppliance:
 
     def own_collectors(self) -> list[Collector]:
         """Return those of what every appliance has."""
-        nothing: Any = None
+        reactor: Any = Clock()
         listeners: Any = self.listeners
         clusters: Any = self.clusters
-        plane = DataPlane(nothing, nothing, self.sessions, self.admission)
+        plane = DataPlane(Poller(reactor, lambda: self.now), TimerWheel(self.now), self.sessions, self.admission)
         return own_collectors(plane, listeners, clusters, self.status, self.access_log)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
@@ -19,6 +21,7 @@ def bytes_regex(text: str) -> re.Pattern[bytes] | None:
     return re.compile(text.encode())
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureSection:
     """Takes a piece of each datagram from a client into the metadata; a datagram without it is dropped."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cramjam import CompressionError, DecompressionError, snappy
 from lz4 import block as lz4
+from mypy_extensions import mypyc_attr
 
 from netappliance.config import values
 from netappliance.config.schema import option
@@ -14,6 +15,7 @@ from netappliance.udp.datagram import MAX_PAYLOAD, Datagram, DatagramFilter, Dro
 _SIDES = values.choice("nothing", "compress", "decompress")
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompressSection:
     """Compresses or decompresses payloads; what cannot be decompressed, or becomes too large, is dropped."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.udp.datagram import MAX_PAYLOAD, Datagram, DatagramFilter, Drop, Resources
@@ -11,6 +13,7 @@ from netappliance.udp.datagram import MAX_PAYLOAD, Datagram, DatagramFilter, Dro
 _SIDES = values.choice("nothing", "append", "prepend")
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcatenateSection:
     """Adds bytes to each datagram; one that would become too large for UDP is dropped."""

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from mypy_extensions import mypyc_attr
 
 from netappliance.config import values
 from netappliance.config.schema import option
@@ -31,6 +32,7 @@ def key_bytes(text: str) -> bytes:
     return key
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecryptorSection:
     """Chooses the backend whose address was captured in encrypted form; anything else is dropped."""

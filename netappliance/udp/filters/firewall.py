@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.sessions.session import Address
@@ -65,6 +67,7 @@ def _range(text: str) -> tuple[int, int]:
     return low, high
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirewallSection:
     """Drops datagrams by address and port; the first matching rule decides, and what matches none is denied."""

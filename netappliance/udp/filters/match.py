@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
@@ -26,6 +28,7 @@ def branches(text: str) -> tuple[tuple[bytes, str], ...]:
     return tuple(found)
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatchSection:
     """Runs the filter of the branch whose value the metadata has, else the one of fallthrough."""

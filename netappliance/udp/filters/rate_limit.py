@@ -6,11 +6,14 @@ import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimitSection:
     """Limits datagrams and bytes from each client network by token buckets."""

@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.balancing import make_balancer
 from netappliance.config import values
@@ -14,6 +16,7 @@ from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
 from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRouterSection:
     """Sends a datagram to every backend whose token= was captured; without one, or without a match, it is dropped."""
@@ -58,6 +61,7 @@ def policy_name(text: str) -> str:
     return name
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadBalancerSection:
     """Chooses a backend for each datagram, so one client's datagrams may go to several; sessions follow."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.config import values
 from netappliance.config.schema import option
 from netappliance.filters.python import PythonSection, made_from
@@ -13,6 +15,7 @@ from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
 from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropSection:
     """Drops every datagram."""
@@ -38,6 +41,7 @@ def make_drop(section: DropSection, resources: Resources) -> DropAll:
     return DropAll()
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassSection:
     """Passes every datagram; a branch of match, or a place to be filled later."""
@@ -51,6 +55,7 @@ def make_pass(section: PassSection, resources: Resources) -> DatagramFilter:
     return DatagramFilter()
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DebugSection:
     """Logs every datagram; for looking at a chain, not for production."""
@@ -91,6 +96,7 @@ def make_debug(section: DebugSection, resources: Resources) -> Debug:
 AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+@mypyc_attr(native_class=False)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimestampSection:
     """Measures how old datagrams are, by a time of their sender in the metadata; never drops."""

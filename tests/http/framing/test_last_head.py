@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.framing.request import LastHead, RequestFraming
 from netappliance.http.message import Refusal, Request
+from tests.attributes import attribute_names
 
 LINES = (
     b"GET / HTTP/1.1",
@@ -58,8 +57,7 @@ FIELDS = (
 )
 
 
-#: slots; a compiled class has none, but the same kind of attributes
-ATTRIBUTES = [name for name, attribute in vars(Request).items() if inspect.isdatadescriptor(attribute)]
+ATTRIBUTES = attribute_names(Request)
 
 
 def values(found: tuple[Request | Refusal, int] | None) -> object:

@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.framing.request import RequestFraming
 from netappliance.http.message import CHUNKED, Refusal, Request
+from tests.attributes import attribute_names
 
 FRAMING = RequestFraming()
 HOST = b"Host: a.example\r\n"
@@ -31,7 +32,7 @@ class RequestTests(SynchronousTestCase):
         found = framing.parse(b"..." + data + b"GET", 3)
         assert found is not None
         self.assertEqual(found[1], 3 + len(data))
-        for slot in Request.__slots__:
+        for slot in attribute_names(Request):
             self.assertEqual(getattr(found[0], slot), getattr(request, slot), data)
         return request
 
