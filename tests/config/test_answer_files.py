@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -9,11 +10,15 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config.answer_files import (
+    CONTENT_TYPES,
     MAX_TEMPLATE,
+    MEDIA,
     PLACEHOLDERS,
+    REASONS,
     AnswerFile,
     PageTemplate,
     answer_files,
+    escaped,
     load_templates,
 )
 from netappliance.config.kinds import section_kinds
@@ -99,6 +104,82 @@ class TemplateTests(SynchronousTestCase):
             self.assertEqual(out, text)
 
 
+class StatusTests(SynchronousTestCase):
+    """Which statuses there are, and which may have a page of their own."""
+
+    def test_phrases_are_those_of_the_rfc(self) -> None:
+        """As Python's own table has them, but for the names that RFC 9110 changed."""
+        changed = {413: "Content Too Large", 414: "URI Too Long", 421: "Misdirected Request"}
+        for status, phrase in REASONS.items():
+            self.assertEqual(phrase, changed.get(status, HTTPStatus(status).phrase))
+
+    def test_which_statuses_may_have_a_page(self) -> None:
+        """Those of refusals and redirects that this proxy gives."""
+        allowed = "301 302 308 400 401 403 404 408 413 414 417 421 429 431 500 501 502 503 504 505"
+        for status in range(100, 600):
+            text = f"{status} = a.html"
+            if str(status) in allowed.split():
+                self.assertEqual(answer_files(text)[0].status, status)
+            else:
+                error = str(self.assertRaises(ValueError, answer_files, text))
+                self.assertEqual(error, f"one of {allowed}, not {status}")
+
+    def test_the_words_of_refusals(self) -> None:
+        """Each names what stood there."""
+        for text, words in (
+            ("503", "lines of STATUS = path, such as 503 = pages/503.html, not '503'"),
+            ("50 = a.html", "lines of STATUS = path, such as 503 = pages/503.html, not '50 = a.html'"),
+            ("5030 = a.html", "lines of STATUS = path, such as 503 = pages/503.html, not '5030 = a.html'"),
+            ("503 = a.php", "a file that ends in .html, .json, .txt, not 'a.php'"),
+            ("503 = html", "a file that ends in .html, .json, .txt, not 'html'"),
+            ("503 = a.html\n503 = b.HTML", "one .HTML file for 503, not two"),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, answer_files, text)), words)
+        self.assertEqual(answer_files("503=a b.html")[0].path, "a b.html")
+
+    def test_media_types(self) -> None:
+        """What is sent as Content-Type; text has its encoding."""
+        self.assertEqual(CONTENT_TYPES[MEDIA[".html"]], b"text/html; charset=utf-8")
+        self.assertEqual(CONTENT_TYPES[MEDIA[".json"]], b"application/json")
+        self.assertEqual(CONTENT_TYPES[MEDIA[".txt"]], b"text/plain; charset=utf-8")
+        self.assertEqual(list(MEDIA), [".html", ".json", ".txt"])
+
+
+class PlaceholderTests(SynchronousTestCase):
+    """What is one, and what stands for it."""
+
+    def test_all_placeholders(self) -> None:
+        """In both spellings; what a page uses is known."""
+        names = "status reason why request_id route cluster backend retry_after location"
+        text = " ".join(f"${name} ${{{name}}}" for name in names.split())
+        made = PageTemplate(text, HTML)
+        self.assertEqual((made.fields, made.media), (frozenset(names.split()), HTML))
+        values = {name: f"<{name}>" for name in names.split()}
+        shown = "".join(made.pieces(values, "-"))
+        self.assertEqual(shown, " ".join(f"&lt;{name}&gt; &lt;{name}&gt;" for name in names.split()))
+        self.assertEqual(PageTemplate("$$", HTML).fields, frozenset())
+
+    def test_what_looks_like_a_placeholder(self) -> None:
+        """Braces hold up to 64 characters on one line; a name ends where no more of it can stand."""
+        for text in ("${" + "x" * 64 + "}", "$status_", "$_", "${\t}"):
+            self.assertRaises(ValueError, PageTemplate, text, HTML)
+        for text, shown in (
+            ("${" + "x" * 65 + "}", "${" + "x" * 65 + "}"),
+            ("${a\nb}", "${a\nb}"),
+            ("$-status $", "$-status $"),
+            ("$status-", "S-"),
+            ("$$status", "$status"),
+            ("$$$status", "$S"),
+        ):
+            self.assertEqual("".join(PageTemplate(text, HTML).pieces({"status": "S"}, "-")), shown, text)
+
+    def test_escapes(self) -> None:
+        """In plain text what cannot be printed becomes a replacement character."""
+        self.assertEqual(escaped("<\"'&>", HTML), "&lt;&quot;&#x27;&amp;&gt;")
+        self.assertEqual(escaped('"\\\n\u00e4', b"application/json"), '\\"\\\\\\n\\u00e4')
+        self.assertEqual(escaped("a \x1b<\u00e4\t", b"text/plain"), "a \ufffd<\u00e4\ufffd")
+
+
 class LoadTests(SynchronousTestCase):
     """Files."""
 
@@ -122,6 +203,23 @@ class LoadTests(SynchronousTestCase):
         error = str(self.assertRaises(ValueError, load_templates, answer_files(lines)))
         for word in ("none.html: No such file", f"large.html: more than {MAX_TEMPLATE} bytes", "0xff", "$nope is none"):
             self.assertIn(word, error)
+
+    def test_the_words_for_every_unusable_file(self) -> None:
+        """In the order of the lines; the largest file is good."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        (folder / "full.txt").write_bytes(b"x" * 65536)
+        loaded = load_templates(answer_files(f"400 = {folder}/full.txt"))
+        self.assertEqual(len(loaded[400, b"text/plain"].pieces({}, "-")[0]), 65536)
+        (folder / "large.txt").write_bytes(b"x" * 65537)
+        (folder / "binary.txt").write_bytes(b"ab\xfe")
+        lines = f"400 = {folder}/large.txt\n401 = {folder}/binary.txt\n403 = {folder}"
+        error = str(self.assertRaises(ValueError, load_templates, answer_files(lines + "/none.json")))
+        self.assertEqual(
+            error,
+            f"400 = {folder}/large.txt: more than 65536 bytes; 401 = {folder}/binary.txt: byte 0xfe at 2 is not UTF-8; "
+            f"403 = {folder}/none.json: No such file or directory",
+        )
 
 
 class ClusterTests(SynchronousTestCase):
