@@ -157,6 +157,41 @@ def written(pieces: Pieces, trailers: list[bytes] | None) -> bytes:
     return data
 
 
+class BufferTests(SynchronousTestCase):
+    """Bodies in the buffer that a read filled."""
+
+    def test_the_pieces_are_slices_of_the_buffer(self) -> None:
+        """From where the body begins to where the read ended; what was not taken is told by its place."""
+        for before, behind in ((b"", b""), (b"head", b""), (b"head", b"old octets"), (b"", b"\r\nold")):
+            for body, content, left in (
+                (b"3\r\nabc\r\n2\r\nde", b"abcde", b""),
+                (b"3\r\nabc\r", b"abc", b"\r"),
+                (b"3\r\nabc\r\n1", b"abc", b"1"),
+                (b"3\r\nabc\r\n1\r", b"abc", b"1\r"),
+                (b"3\r\nabc\r\n0\r\nX: 1", b"abc", b"X: 1"),
+                (b"3\r\nabc\r\n0\r\n\r\nGET", b"abc", b"GET"),
+                (b"", b"", b""),
+            ):
+                data = bytearray(before + body + behind)
+                view, size = memoryview(data), len(before + body)
+                decoder = ChunkedDecoder()
+                taken = decoder.take(data, view, size, len(before))
+                assert not isinstance(taken, Refusal), (body, taken)
+                pieces, at = taken
+                self.assertEqual(b"".join(pieces), content)
+                self.assertEqual(bytes(data[at:size]), left)
+                self.assertTrue(all(isinstance(piece, memoryview) and piece.obj is data for piece in pieces))
+                self.assertEqual(decoder.done, left == b"GET")
+
+    def test_a_line_is_not_completed_by_old_octets_of_the_buffer(self) -> None:
+        """What lies behind the read belongs to another time."""
+        decoder = ChunkedDecoder()
+        data = bytearray(b"5\r\nhello")
+        self.assertEqual(decoder.take(data, memoryview(data), 1), ([], 0))
+        self.assertEqual(decoder.take(data, memoryview(data), 2), ([], 0))
+        self.assertEqual(decoder.total, 0)
+
+
 class WriteTests(SynchronousTestCase):
     """Chunks of our own."""
 
@@ -164,6 +199,10 @@ class WriteTests(SynchronousTestCase):
         """Its size in hexadecimal; no content is no chunk, which would end the body."""
         self.assertEqual(written([b"a" * 10, b"", b"b"], None), b"b\r\naaaaaaaaaab\r\n")
         self.assertEqual((written([], None), encode([], 0, None)), (b"", ([], 0)))
+        self.assertEqual(encode([b"ab"], 2, None), ([b"2\r\n", b"ab", b"\r\n"], 7))
+        for pieces, trailers in (([b"ab"], []), ([b"ab"], [b"A: 1"]), ([], []), ([], [b"A: 1"])):
+            framed, size = encode(list(pieces), sum(map(len, pieces)), trailers)
+            self.assertEqual(size, sum(map(len, framed)))
 
     def test_the_end(self) -> None:
         """With and without trailers."""
