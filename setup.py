@@ -72,7 +72,9 @@ def compiled() -> list[Any]:
     from mypyc.build import mypycify
 
     # a bad type in a neighbour is for `make type` to tell; here only what is compiled counts
-    made: list[Any] = mypycify(["--follow-imports=silent", *compiled_modules(ROOT)], group_name="netappliance")
+    made: list[Any] = mypycify(
+        ["--follow-imports=silent", *compiled_modules(ROOT)], group_name="netappliance", opt_level="2"
+    )
     for extension in made:
         extension.extra_compile_args += FLAGS
     return made

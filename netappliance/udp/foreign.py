@@ -42,17 +42,13 @@ def guarded(made: Any) -> DatagramFilter:
 
 def _checked(drop: Any, datagram: Datagram) -> Drop | None:
     if drop is not None and not isinstance(drop, Drop):
-        raise TypeError(f"returned {_article(drop)}, not a Drop or None")
+        raise TypeError(f"returned {type(drop).__name__}, not a Drop or None")
     left: Any = datagram
     if not isinstance(left.payload, bytes):
-        raise TypeError(f"left {_article(left.payload)} as payload, not bytes")
+        raise TypeError(f"left {type(left.payload).__name__} as payload, not bytes")
     if not isinstance(left.metadata, dict):
-        raise TypeError(f"left {_article(left.metadata)} as metadata, not a dict")
+        raise TypeError(f"left {type(left.metadata).__name__} as metadata, not a dict")
     for backend in left.destinations or ():
         if not isinstance(backend, Backend):
-            raise TypeError(f"left {_article(backend)} among destinations, not a Backend")
+            raise TypeError(f"left {type(backend).__name__} among destinations, not a Backend")
     return drop
-
-
-def _article(found: Any) -> str:
-    return f"an object of type {type(found).__name__}"

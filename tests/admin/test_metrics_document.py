@@ -17,10 +17,7 @@ from tests.admin.test_collector import FakeAppliance
 class FakeHttpService:
     """As much of an HTTP service as its collector looks at."""
 
-    class section:
-        """Its section."""
-
-        name = "web"
+    name = "web"
 
     def __init__(self) -> None:
         self.local = RequestStatistics()

@@ -5,17 +5,21 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.cluster import Cluster
 from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.dataplane.plane import DataPlane
+from netappliance.dataplane.poller import Poller
+from netappliance.dataplane.timers import TimerWheel
 from netappliance.proxy_protocol import HeaderReader, encode_v1, encode_v2
+from netappliance.sessions.admission import Admission
+from netappliance.sessions.table import ListenerTotals, SessionTable
 from netappliance.tcp.terms import TcpTerms
 
 CLIENT, LOCAL = ("192.0.2.7", 4711), ("198.51.100.1", 443)
-NOTHING: Any = None
 
 
 def terms(keys: str) -> TcpTerms:
@@ -23,8 +27,9 @@ def terms(keys: str) -> TcpTerms:
     text = f"[cluster c]\nbackends = 127.0.0.1:1\nretries = 7\n[tcp t]\nlisten = tcp:1\ncluster = c\n{keys}\n"
     configuration = load(text, "t.ini", section_kinds())
     [section], [cluster] = configuration.sections("tcp"), configuration.sections("cluster")
-    plane = DataPlane(NOTHING, NOTHING, NOTHING, NOTHING)
-    return TcpTerms(section, Cluster(cluster, random.Random(0)), plane, NOTHING)
+    reactor: Any = Clock()
+    plane = DataPlane(Poller(reactor, reactor.seconds), TimerWheel(0.0), SessionTable(reactor.seconds), Admission(1))
+    return TcpTerms(section, Cluster(cluster, random.Random(0)), plane, ListenerTotals())
 
 
 class TermsTests(SynchronousTestCase):

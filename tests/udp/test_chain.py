@@ -123,7 +123,7 @@ class ChainTests(SynchronousTestCase):
             def read(self, datagram: Datagram) -> Any:
                 return 7
 
-        for made, error in ((Broken(), "bug"), (Odd(), "returned int")):
+        for made, error in ((Broken(), "bug"), (Odd(), "returned int, not a Drop or None")):
             told.clear()
             chain = FilterChain(
                 [("bad", made), ("next", build("kind = drop"))], None, lambda name, why: told.append((name, str(why)))

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.clusters.backend import Backend
 
 #: fixed, so that independent processes agree; a new value moves every key
 SEED = b"netappliance/1"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Policy:
     """What every policy is; see :class:`netappliance.interfaces.IBalancer`."""
 

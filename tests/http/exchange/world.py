@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
+from netappliance.clusters.balancing.policy import Policy
 from netappliance.clusters.cluster import Cluster
 from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
@@ -235,14 +236,17 @@ class Recorder:
         self._maybe("finished")
 
 
-class BuggyPolicy:
+class BuggyPolicy(Policy):
     """A balancing policy that may raise, as a plug-in's may."""
 
     def __init__(self, world: World, policy: Any) -> None:
         self._world = world
         self._policy = policy
         self.needs_key = policy.needs_key
-        self.set_members = policy.set_members
+
+    def set_members(self, members: Any) -> None:
+        """Tell it."""
+        self._policy.set_members(members)
 
     def choose(self, backends: Any, key: bytes, now: float) -> Any:
         """Choose as it does."""
