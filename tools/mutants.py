@@ -25,6 +25,7 @@ import tempfile
 import time
 import unittest
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,6 +36,7 @@ EQUIVALENT = ROOT / "tools" / "equivalent_mutants.txt"
 #: name -> files and folders below netappliance/; every other path below netappliance/ is a room too
 ROOMS = {
     "http/framing": ["http/framing"],
+    "http/exchange": ["http/exchange", "http/streams"],
     "clusters": ["clusters"],
     "sessions": ["sessions"],
     "udp": ["udp/chain.py", "udp/datagram.py", "udp/filters"],
@@ -76,8 +78,8 @@ def in_memory(source: Source) -> importlib.abc.MetaPathFinder:
     return Finder()
 
 
-def run_tests(names: list[str], folder: str, first_failure_ends: bool) -> int:
-    """Run the last name's tests as tests/run.py does, those of the first name first; 0 when all passed."""
+def run_tests(folders: list[str], own: str, folder: str, first_failure_ends: bool) -> int:
+    """Run the tests of these packages as tests/run.py does, those of the module ``own`` first; 0 when all passed."""
     from twisted.trial.runner import TestLoader, TestSuite, TrialRunner
 
     from tests.run import StrictReporter
@@ -92,9 +94,12 @@ def run_tests(names: list[str], folder: str, first_failure_ends: bool) -> int:
         for test in suite:
             yield from flat(test) if isinstance(test, unittest.TestSuite) else (test,)
 
-    tests = flat(TestLoader().loadByNames(names[-1:], recurse=True))
-    ordered = sorted(tests, key=lambda test: not test.id().startswith(f"{names[0]}."))
-    result: Any = TrialRunner(Reporter, workingDirectory=folder).run(TestSuite(ordered))
+    def distance(test: Any) -> int:
+        pairs = zip(own.split("."), test.id().split("."), strict=False)
+        return -len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+    tests = flat(TestLoader().loadByNames(folders, recurse=True))
+    result: Any = TrialRunner(Reporter, workingDirectory=folder).run(TestSuite(sorted(tests, key=distance)))
     return 0 if result.wasSuccessful() and result.successes and not getattr(result, "leaks", []) else 1
 
 
@@ -114,7 +119,7 @@ def start(source: Source, mutant: Mutant | None, tests: list[str], folder: str, 
         if mutant is not None:
             mutant.apply()
         sys.meta_path.insert(0, in_memory(source))
-        status = run_tests(tests, str(Path(folder, str(os.getpid()))), mutant is not None)
+        status = run_tests(tests, own_tests(source.path), str(Path(folder, str(os.getpid()))), mutant is not None)
         sys.stdout.flush()
     finally:
         os._exit(status)
@@ -130,14 +135,20 @@ def finish(child: int, folder: str, keep_log: bool) -> None:
         Path(folder, f"{child}.log").unlink(missing_ok=True)
 
 
-def tests_of(path: Path) -> list[str]:
-    """Name the tests beside a module: first its own file's, then the whole mirrored folder's."""
-    folder = path.parent.relative_to(ROOT / "netappliance")
-    own = ROOT / "tests" / folder / f"test_{path.stem}.py"
-    while not (ROOT / "tests" / folder / "__init__.py").is_file():
-        folder = folder.parent
-    room = ".".join(("tests", *folder.parts))
-    return [f"{room}.test_{path.stem}", room] if own.is_file() else [room]
+def own_tests(path: Path) -> str:
+    """Name the module with the tests of a module, whether it is there or not."""
+    return ".".join(("tests", *path.parent.relative_to(ROOT / "netappliance").parts, f"test_{path.stem}"))
+
+
+def tests_of(sources: list[Source]) -> list[str]:
+    """Name the packages with the tests of a room: the mirrors of its folders, or where there is none of those above."""
+    found = set()
+    for source in sources:
+        name = own_tests(source.path)
+        while not ROOT.joinpath(*name.split("."), "__init__.py").is_file():
+            name = name.rpartition(".")[0]
+        found.add(name)
+    return sorted(name for name in found if not any(name.startswith(f"{other}.") for other in found))
 
 
 def sources_of(room: str) -> list[Source]:
@@ -166,9 +177,7 @@ def read_equivalent(path: Path) -> dict[tuple[str, str, str], str]:
     return found
 
 
-def survivors(
-    drawn: Iterable[tuple[Source, Mutant]], jobs: int, folder: str, limits: dict[tuple[str, ...], float]
-) -> list[Mutant]:
+def survivors(drawn: Iterable[tuple[Source, Mutant]], tests: list[str], jobs: int, folder: str) -> list[Mutant]:
     """Run mutants, ``jobs`` at a time; return those that no test killed."""
     left: list[Mutant] = []
     running: dict[int, Mutant] = {}
@@ -180,30 +189,26 @@ def survivors(
         if status == 0:
             left.append(mutant)
 
+    timeout = 0.0
     for source, mutant in drawn:
+        timeout = timeout or 10 + 4 * baseline(source, tests, folder)
         while len(running) >= jobs:
             wait()
-        tests = tests_of(source.path)
-        running[start(source, mutant, tests, folder, limits[tuple(tests)])] = mutant
+        running[start(source, mutant, tests, folder, timeout)] = mutant
     while running:
         wait()
     return left
 
 
-def baseline(sources: list[Source], folder: str) -> dict[tuple[str, ...], float]:
-    """Run the tests on the code as it is; returns the seconds that a mutant may take with them."""
-    limits: dict[tuple[str, ...], float] = {}
-    for source in sources:
-        tests = tests_of(source.path)
-        if tuple(tests) not in limits:
-            started = time.monotonic()
-            child = start(source, None, tests, folder, 600)
-            _, status = os.waitpid(child, 0)
-            finish(child, folder, keep_log=True)
-            if status:
-                raise SystemExit(f"{tests} fail without any mutant:\n" + Path(folder, f"{child}.log").read_text())
-            limits[tuple(tests)] = 10 + 4 * (time.monotonic() - started)
-    return limits
+def baseline(source: Source, tests: list[str], folder: str) -> float:
+    """Run the tests on the code as it is; returns the seconds that they took."""
+    started = time.monotonic()
+    child = start(source, None, tests, folder, 600)
+    _, status = os.waitpid(child, 0)
+    finish(child, folder, keep_log=True)
+    if status:
+        raise SystemExit(f"{tests} fail without any mutant:\n" + Path(folder, f"{child}.log").read_text())
+    return time.monotonic() - started
 
 
 def judge(room: str, sample: int, seed: int, jobs: int) -> float:
@@ -216,8 +221,7 @@ def judge(room: str, sample: int, seed: int, jobs: int) -> float:
     drawn = ranked[:sample]
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        limits = baseline([source for source, _ in drawn], folder)
-        left = survivors(drawn, jobs, folder, limits)
+        left = survivors(drawn, tests_of(sources), jobs, folder)
     share = 1 - len(left) / len(drawn) if drawn else 1.0
     print(
         f"{room}: {len(drawn) - len(left)} of {len(drawn)} killed ({share:.0%}), drawn with seed {seed} from "
