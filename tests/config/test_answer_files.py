@@ -159,6 +159,12 @@ class PlaceholderTests(SynchronousTestCase):
         self.assertEqual(shown, " ".join(f"&lt;{name}&gt; &lt;{name}&gt;" for name in names.split()))
         self.assertEqual(PageTemplate("$$", HTML).fields, frozenset())
 
+    def test_the_words_for_an_unknown_one(self) -> None:
+        """With the known ones in their order."""
+        error = str(self.assertRaises(ValueError, PageTemplate, "${cause}", HTML))
+        known = "$status $reason $why $request_id $route $cluster $backend $retry_after $location"
+        self.assertEqual(error, f"$cause is none of {known} ($$ is a dollar sign)")
+
     def test_what_looks_like_a_placeholder(self) -> None:
         """Braces hold up to 64 characters on one line; a name ends where no more of it can stand."""
         for text in ("${" + "x" * 64 + "}", "$status_", "$_", "${\t}"):

@@ -158,6 +158,22 @@ class PlaceTests(SynchronousTestCase):
         lines = self.complaints("[chosen]\nretries = 1\n", Chosen())
         self.assertEqual(lines, ["p.ini: [chosen] retries: not here (line 1)"])
 
+    def test_problems_of_a_section_that_is_not_in_the_file_have_no_line(self) -> None:
+        """One that is always in force."""
+
+        class Always:
+            kind = "always"
+            named = False
+            always = True
+            schema = type(section_kinds()["tcp"].schema(name="x", listen=(), cluster="c"))
+
+            def check(self, section: object, configuration: Configuration) -> tuple[()]:
+                return ()
+
+        for line in self.complaints("[appliance]\n", Always()):
+            self.assertTrue(line.startswith("p.ini: [always] "), line)
+            self.assertNotIn("line", line)
+
     def test_which_names_are_wanted(self) -> None:
         """The list of known sections says which have a name."""
         lines = self.complaints("[nothing]\n[cluster]\n[appliance x]\n")

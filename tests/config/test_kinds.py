@@ -21,6 +21,17 @@ class Named:
     kind: str = ""
 
 
+class OwnKindTests(SynchronousTestCase):
+    """Ours are named in a list before they are imported."""
+
+    def test_the_list_says_what_the_kinds_say(self) -> None:
+        """Word, whether they have names, and whether they are in force without a section."""
+        for provider in section_kinds().values():
+            loaded = provider._load()
+            found = loaded.kind, loaded.named, getattr(loaded, "always", False)
+            self.assertEqual(found, (provider.kind, provider.named, provider.always))
+
+
 class FindTests(SynchronousTestCase):
     """One mechanism for balancers, observers, filters and what comes."""
 
