@@ -7,7 +7,10 @@ import random
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import TimeoutError as ProbeTimeout
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.task import Clock
+from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend_section import backend_lines
@@ -24,10 +27,13 @@ class FakeCheck:
     def __init__(self) -> None:
         self.out: dict[Any, Deferred[None]] = {}
         self.asked: list[Any] = []
+        self.error: Exception | None = None
 
     def probe(self, family: int, sockaddr: Any, settings: Any, reactor: Any, timeout_s: float) -> Deferred[None]:
-        """Ask; the test answers."""
+        """Ask; the test answers, unless there is an error to fail with at once."""
         self.asked.append(sockaddr)
+        if self.error is not None:
+            return fail(self.error)
         self.out[sockaddr] = Deferred()
         return self.out[sockaddr]
 
@@ -151,6 +157,25 @@ class HealthServiceTests(SynchronousTestCase):
         self.check.probe = broken  # type: ignore[method-assign]
         self.clock.pump([0.1] * 250)
         self.assertEqual(self.healthy(), [False, False])
+
+    def test_why_a_backend_is_ill_is_logged_once(self) -> None:
+        """In words: a timeout of either kind, the check's own, the connection's, or a mistake of its author."""
+        for error, words in (
+            (CheckFailed("the status is 500"), "the status is 500"),
+            (ConnectTimeout(), "no answer in time"),
+            (ProbeTimeout(1.0, "x"), "no answer in time"),
+            (ConnectionRefusedError("nobody listens"), "nobody listens"),
+            (OSError("no route"), "no route"),
+            (KeyError("a"), "KeyError: 'a'"),
+        ):
+            self.setUp()
+
+            self.check.error = error
+            with capturedLogs() as lines:
+                self.clock.pump([0.1] * 350)
+            told = [(line["backend"], line["kind"], line["cluster"], line["why"]) for line in lines if "why" in line]
+            self.assertEqual(sorted(told), [("a", "fake", "c", words), ("b", "fake", "c", words)])
+            self.service.stopService()
 
     def test_no_more_checks_than_the_limit_are_under_way(self) -> None:
         """The others wait, and come when there is room."""
