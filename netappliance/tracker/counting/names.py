@@ -29,14 +29,16 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,252}")
 Lookup = Callable[[bytes], "Deferred[str]"]
 
 
-def reverse_lookup(reactor: Any, resolv_conf: Path = Path("/etc/resolv.conf")) -> Lookup:
+def reverse_lookup(
+    reactor: Any, resolv_conf: Path = Path("/etc/resolv.conf"), make_resolver: Callable[..., Any] = Resolver
+) -> Lookup:
     """Return a function that asks the name servers of this host for the name of a packed address."""
     try:
         words = [line.split() for line in resolv_conf.read_text(errors="replace").splitlines()]
     except OSError:
         words = []
     servers = [(each[1], 53) for each in words if each[:1] == ["nameserver"] and len(each) > 1]
-    resolver: Any = Resolver(servers=servers or [("127.0.0.1", 53)], timeout=(1, 3), reactor=reactor)
+    resolver = make_resolver(servers=servers or [("127.0.0.1", 53)], timeout=(1, 3), reactor=reactor)
 
     def lookup(packed: bytes) -> Deferred[str]:
         asked: Deferred[Any] = resolver.lookupPointer(ipaddress.ip_address(packed).reverse_pointer)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW
+from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, Ends
 from netappliance.tracker.counting import places
 from netappliance.tracker.counting.hosts import Host, Hosts, ignore_rule
 from netappliance.tracker.counting.places import Group, Places, group_rule
@@ -42,6 +42,33 @@ class GroupRuleTests(SynchronousTestCase):
             "=::/0",
         ):
             self.assertRaises(ValueError, group_rule, line)
+
+    def test_networks_and_ports_at_their_edges(self) -> None:
+        """First and last address, the family, the port; every port unless one is given."""
+        group = group_rule(" a.b-c_9  =  192.0.2.0/30 , 2001:db8::/127 ")
+        self.assertEqual((group.name, group.port), ("a.b-c_9", 0))
+        for last, inside in ((0, True), (3, True), (4, False)):
+            self.assertEqual(group.matches(bytes((192, 0, 2, last)), 7), inside)
+        self.assertFalse(group.matches(bytes((192, 0, 1, 255)), 7))
+        for text, inside in (("2001:db8::", True), ("2001:db8::1", True), ("2001:db8::2", False)):
+            self.assertEqual(group.matches(socket.inet_pton(socket.AF_INET6, text), 7), inside)
+        for port in (1, 65535):
+            self.assertEqual(group_rule(f"a = 192.0.2.0/24 : {port}").port, port)
+            self.assertEqual(group_rule(f"a = [2001:db8::/32] :{port}").port, port)
+        self.assertEqual(group_rule("x" * 64 + " = 10.0.0.0/8").name, "x" * 64)
+
+    def test_the_words_of_refusals(self) -> None:
+        """Each part has its own."""
+        shape = "NAME = CIDR[,CIDR...][:PORT], the name of letters, digits, _ . - and not 'other'"
+        port = "a port from 1 to 65535 at the end of group 'a'"
+        networks = "networks like 10.0.0.0/8 or [2001:db8::/32]:443 in group 'a'"
+        for line, words in (
+            *(("a", shape), ("= 10.0.0.0/8", shape), ("other = 10.0.0.0/8", shape), ("a b = 10.0.0.0/8", shape)),
+            *((f"{'x' * 65} = 10.0.0.0/8", shape), ("a = 10.0.0.1:0", port), ("a = 10.0.0.1:65536", port)),
+            *(("a = 10.0.0.1:x", port), ("a = [::1]", port), ("a = 10.0.0.1:", port), ("a = [::1]:100000", port)),
+            *(("a = 10.0.0.0/33", networks), ("a = ", networks), ("a = 10.0.0.1,:80", networks), ("a = x", networks)),
+        ):
+            self.assertEqual(str(self.assertRaises(ValueError, group_rule, line)), words, line)
 
     @settings(deadline=None, max_examples=200)
     @given(st.text(alphabet="ab=10.:/[], ", max_size=30) | st.text(max_size=20))
@@ -112,6 +139,112 @@ class PlacesTests(SynchronousTestCase):
         self.assertEqual(self.place(there, back)[1], "forward")
         self.places.set_local(frozenset({LOCAL, FAR}))
         self.assertEqual(self.place(there, back)[1], "out")
+
+    def test_loopback_is_this_host(self) -> None:
+        """Whatever addresses it has; the first octet tells, in IPv4 only."""
+        for source, direction in (
+            ("127.0.0.1", "out"),
+            ("127.9.9.9", "out"),
+            ("1.127.0.1", "forward"),
+            ("126.0.0.1", "forward"),
+            ("128.0.0.1", "forward"),
+        ):
+            ours = socket.inet_aton(source)
+            self.assertEqual(self.place(raw_tuple(ours, FAR, 9, 25), raw_tuple(FAR, ours, 25, 9))[1], direction, source)
+        six = bytes((127, *range(15)))
+        theirs = socket.inet_pton(socket.AF_INET6, "2001:db8::2")
+        self.assertEqual(self.place(raw_tuple(six, theirs, 9, 25), raw_tuple(theirs, six, 25, 9))[1], "forward")
+
+    def test_places_are_remembered_without_the_clients_port(self) -> None:
+        """Of both families, and without the id of an echo request; with all else."""
+        six, other_six = (socket.inet_pton(socket.AF_INET6, each) for each in ("2001:db8::1", "2001:db8::2"))
+        for source, destination, protocol in ((LOCAL, REMOTE, 6), (six, other_six, 6), (LOCAL, REMOTE, 1)):
+            self.places.set_local(frozenset({source}))
+            before = len(self.places._cache)
+            found = set()
+            for port in (1, 2, 256, 65535):
+                there = raw_tuple(source, destination, port, 443, protocol)
+                back = raw_tuple(destination, source, 443, port, protocol)
+                found.add(id(self.places.find(there, back, 0, 0.0)))
+            self.assertEqual((len(found), len(self.places._cache) - before), (1, 1))
+        base = (LOCAL, REMOTE, 9, 443, 6)
+        different = {
+            base,
+            (LOCAL, OTHER_REMOTE, 9, 443, 6),
+            (FAR, REMOTE, 9, 443, 6),
+            (LOCAL, REMOTE, 9, 444, 6),
+            (LOCAL, REMOTE, 9, 443, 17),
+        }
+        self.places.set_local(frozenset({LOCAL}))
+        places_ = {
+            each: self.place(raw_tuple(*each), raw_tuple(each[1], each[0], each[3], each[2], each[4]))
+            for each in different
+        }
+        self.assertEqual(places_[base], ("192.0.2.7:443", "out", "web"))
+        self.assertEqual(places_[LOCAL, OTHER_REMOTE, 9, 443, 6], ("192.0.2.8:443", "out", "web"))
+        self.assertEqual(places_[FAR, REMOTE, 9, 443, 6], ("192.0.2.7:443", "forward", "web"))
+        self.assertEqual(places_[LOCAL, REMOTE, 9, 444, 6], ("192.0.2.7:444", "out", "all"))
+        self.assertEqual(places_[LOCAL, REMOTE, 9, 443, 17], ("", "out", "web"))
+
+    def test_translated_connections_are_remembered_with_their_backend(self) -> None:
+        """In IPv6 too; the backend's port counts, the client's on the way back does not."""
+        for front, backends, client in (
+            (FAR, (OTHER_REMOTE, LOCAL), REMOTE),
+            *(
+                (
+                    socket.inet_pton(socket.AF_INET6, "2001:db8::f"),
+                    tuple(socket.inet_pton(socket.AF_INET6, f"2001:db8::{last}") for last in (1, 2)),
+                    socket.inet_pton(socket.AF_INET6, "2001:db8::c"),
+                ),
+            ),
+        ):
+            self.places.set_local(frozenset())
+            before = len(self.places._cache)
+            seen = set()
+            for backend in backends:
+                for port in (80, 81):
+                    for sport in (5000, 5001):
+                        there, back = raw_tuple(client, front, sport, 443), raw_tuple(backend, client, port, sport)
+                        seen.add(self.place(there, back))
+            self.assertEqual((len(seen), len(self.places._cache) - before), (4, 4))
+
+    def test_places_of_many_are_those_of_each(self) -> None:
+        """Also of those that are known."""
+        pairs = [(raw_tuple(LOCAL, REMOTE, port, 440 + port % 5), b"") for port in range(1, 20)]
+        pairs = [(there, raw_tuple(REMOTE, LOCAL, 440 + port % 5, port)) for port, (there, _) in enumerate(pairs, 1)]
+        together = self.places.find_all([each[0] for each in pairs], [each[1] for each in pairs], 1.0)
+        self.assertEqual([id(each) for each in together], [id(self.places.find(*each, 0, 2.0)) for each in pairs])
+        self.assertEqual(len(self.places._cache), 5)
+
+    def test_what_is_no_tuple_is_counted_nowhere(self) -> None:
+        """Nor what is ignored; TCP keeps its gauges apart."""
+        ignoring = Places(Hosts(5, 60), (ignore_rule("192.0.2.7:443"),), ())
+        ignoring.set_local(frozenset({LOCAL}))
+        for source, destination, port, protocol, shown in (
+            (LOCAL, REMOTE, 443, 6, False),
+            (LOCAL, REMOTE, 443, 17, False),
+            (LOCAL, REMOTE, 444, 6, True),
+            (REMOTE, LOCAL, 443, 6, True),
+        ):
+            there = raw_tuple(source, destination, 9, port, protocol)
+            place = ignoring.find(there, raw_tuple(destination, source, port, 9, protocol), 0, 1.0)
+            self.assertEqual(ignoring.is_ignored(place), not shown)
+            if not shown:
+                self.assertEqual((place[0].label, place[1].tcp), ("", protocol == 6))
+        place = ignoring.find(b"\0" * 60, b"", 0, 1.0)
+        self.assertEqual((ignoring.is_ignored(place), place[1].tcp, place[0].label), (True, False, ""))
+        self.assertEqual(sorted(ignoring.totals), [("other", "in", "tcp"), ("other", "out", "tcp")])
+
+    def test_remote_ends(self) -> None:
+        """Packed address, port and direction; a client's port is none."""
+        ours, theirs, far = LOCAL, REMOTE, FAR
+        for orig, reply, remote in (
+            (Ends(ours, theirs, 6, 9, 443), Ends(theirs, ours, 6, 443, 9), (theirs, 443, "out")),
+            (Ends(theirs, ours, 6, 9, 22), Ends(ours, theirs, 6, 22, 9), (theirs, 0, "in")),
+            (Ends(theirs, far, 6, 9, 22), Ends(ours, theirs, 6, 2222, 9), (theirs, 0, "in")),
+            (Ends(theirs, far, 6, 9, 22), Ends(far, theirs, 6, 2222, 9), (far, 2222, "forward")),
+        ):
+            self.assertEqual(self.places.remote(orig, reply), remote)
 
     def test_what_is_remembered_is_limited(self) -> None:
         """Beyond the limit it starts anew."""
