@@ -7,7 +7,7 @@ CONFIG ?= etc/proxy.ini
 export NETAPPLIANCE_COMPILED ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help run test compiled pure test-compiled compiled-tree current lint type mutants bench soak profile peers docs clean
+.PHONY: help run test compiled pure test-compiled compiled-tree current lint type mutants bench figures soak profile peers docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ mutants: $(VENV)/.test ## how many mutants of the decision code the unit tests k
 
 bench: $(VENV)/.bench $(VENV)/.compile ## both builds side by side with their peers (BENCH="--quick --rows messages --proxies haproxy,netappliance" for a part)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+figures: $(VENV)/.run ## write README.md's figures from RUN=benchmarks/results/... (without: from those that are kept)
+	$(BIN)/python -m benchmarks.figures $(RUN)
 
 soak: $(VENV)/.test ## long proofs: big transfers, many connections (SOAK="--only http --gib 2" for a part)
 	$(BIN)/python -m benchmarks --soak $(SOAK)

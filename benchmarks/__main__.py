@@ -65,7 +65,8 @@ def main() -> None:
         wanted = dataclasses.replace(wanted, builds=tuple(builds(wanted, Path(folder))))
         report = measured(wanted)
     print(report.text())
-    print(f"saved: {report.save(rounds=wanted.rounds, seconds=wanted.seconds)}")
+    path = report.save(rounds=wanted.rounds, seconds=wanted.seconds)
+    print(f"saved: {path}   (make figures RUN={path} writes README.md's figures from it)")
     if report.failures:
         sys.exit(1)
 

@@ -99,7 +99,7 @@ def run(report: Report, plan: Plan) -> None:
 
 def requests(report: Report, plan: Plan, bench: Bench) -> None:
     """Small requests, latency at a rate, large responses, new connections."""
-    proxies = plan.start(bench, backends.small_answers(bench), http_peers.ours, http_peers.PEERS)
+    proxies = plan.start(report, bench, backends.small_answers(bench), http_peers.ours, http_peers.PEERS)
     usual = [proxy for proxy in proxies if proxy.name not in http_peers.RARE]
     browser, keep = write_requests(bench.folder, "keep")
     _, close = write_requests(bench.folder, "close", close=True)
@@ -121,7 +121,7 @@ def bodies(report: Report, plan: Plan, bench: Bench) -> None:
     """Responses in chunks; uploads and posts, whose bodies all arrive at the backend, or the measurement failed."""
     backend = backends.bodies(bench)
     known = {name: start for name, start in http_peers.PEERS.items() if name not in http_peers.RARE}
-    proxies = plan.start(bench, backend, http_peers.ours, known)
+    proxies = plan.start(report, bench, backend, http_peers.ours, known)
     _, large = write_requests(bench.folder, "upload", count=FEW, body=LARGE)
     _, small = write_requests(bench.folder, "post", body=POST)
     down = load.Wrk(plan.seconds, FEW, path="/chunked")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+from typing import Protocol
 
 from benchmarks.builds import INSTALLED, Build
 from benchmarks.processes import Bench, Running
@@ -12,8 +15,13 @@ from benchmarks.report import Report
 
 #: starts a proxy in front of the backend on a port; None where it is not installed
 Start = Callable[[Bench, int], "Running | None"]
-#: starts one of our builds there
-Ours = Callable[[Bench, int, Build], Running]
+
+
+class Ours(Protocol):
+    """Starts one of our builds there."""
+
+    def __call__(self, bench: Bench, backend: int, build: Build) -> Running:
+        """Start it."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,19 @@ class Plan:
         """True when this proxy is wanted."""
         return not self.proxies or name in self.proxies
 
-    def start(self, bench: Bench, backend: int, ours: Ours, peers: Mapping[str, Start]) -> list[Running]:
-        """Start our builds, and those of the peers that are wanted and installed."""
-        wanted = (start(bench, backend) for name, start in peers.items() if self.has_proxy(name))
-        return [*(ours(bench, backend, build) for build in self.builds), *(each for each in wanted if each is not None)]
+    def start(
+        self, report: Report, bench: Bench, backend: int, ours: Ours, peers: Mapping[str, Start]
+    ) -> list[Running]:
+        """Start our builds, and those of the peers that are wanted and installed; report one that does not start."""
+        known: dict[str, Start] = {build.name: partial(ours, build=build) for build in self.builds}
+        known |= {name: start for name, start in peers.items() if self.has_proxy(name)}
+        running = []
+        for name, start in known.items():
+            try:
+                running.append(start(bench, backend))
+            except RuntimeError as error:
+                report.fail(f"{name} does not start: {error}")
+        return [each for each in running if each is not None]
 
     def interleave(
         self, report: Report, what: str, proxies: Iterable[Running], measure: Callable[[Running], None]
@@ -61,9 +78,9 @@ class Plan:
                 if proxy.port not in failed:
                     try:
                         measure(proxy)
-                    except (RuntimeError, subprocess.CalledProcessError) as error:
+                    except (RuntimeError, OSError, HTTPException, subprocess.CalledProcessError) as error:
                         failed.add(proxy.port)
-                        report.fail(f"{what}: {proxy.name}: {getattr(error, 'stderr', '') or error}")
+                        report.fail(f"{what}: {proxy.name}: {getattr(error, 'stderr', '') or repr(error)}")
 
     def put(self, report: Report, load: Load, proxies: Iterable[Running]) -> None:
         """Put a load on all proxies, in turn."""

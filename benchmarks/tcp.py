@@ -32,7 +32,7 @@ def run(report: Report, plan: Plan) -> None:
 def requests(report: Report, plan: Plan) -> None:
     """Requests over 64 kept connections, and one connection for each request."""
     with Bench() as bench:
-        proxies = plan.start(bench, backends.small_answers(bench), tcp_peers.ours, tcp_peers.PEERS)
+        proxies = plan.start(report, bench, backends.small_answers(bench), tcp_peers.ours, tcp_peers.PEERS)
         loads = {
             "messages": Load(rows.TCP_MESSAGES, rows.TCP_MESSAGES_CPU, Wrk(plan.seconds)),
             "tcp-connections": Load(rows.TCP_CONNECTIONS, rows.TCP_CONNECTIONS_CPU, Wrk(plan.seconds, close=True)),
@@ -46,7 +46,7 @@ def bodies(report: Report, plan: Plan) -> None:
     """Messages of 1 MiB each way: HTTP as bytes that a TCP proxy does not look into."""
     with Bench() as bench:
         backend = backends.bodies(bench)
-        proxies = plan.start(bench, backend, tcp_peers.ours, tcp_peers.PEERS)
+        proxies = plan.start(report, bench, backend, tcp_peers.ours, tcp_peers.PEERS)
         _, script = http.write_requests(bench.folder, "upload", count=FEW, body=LARGE)
         down = Wrk(plan.seconds, FEW, path="/large")
         up = Wrk(plan.seconds, FEW, script=script, body=LARGE, backend=backend)
@@ -61,7 +61,7 @@ def bulk(report: Report, plan: Plan) -> None:
     with Bench() as bench:
         port = free_port()
         bench.start(PEER_CORE, "iperf3", "-s", "-p", str(port))
-        proxies = plan.start(bench, port, tcp_peers.ours, tcp_peers.PEERS)
+        proxies = plan.start(report, bench, port, tcp_peers.ours, tcp_peers.PEERS)
         for proxy in proxies:
             iperf3(proxy, 1, reverse=False)  # the listening check above left a half-open test behind
         up, down = (functools.partial(iperf3, seconds=plan.seconds, reverse=reverse) for reverse in (False, True))
@@ -75,8 +75,10 @@ def idle(report: Report, plan: Plan) -> None:
     """Resident memory with 10 000 idle connections, or as many as the descriptors allow."""
     count = connections_possible(IDLE)
     with Bench() as bench:
-        for proxy in plan.start(bench, backends.echo(bench), tcp_peers.ours, tcp_peers.PEERS):
+        for proxy in plan.start(report, bench, backends.echo(bench), tcp_peers.ours, tcp_peers.PEERS):
             limit = 8900 if proxy.name == "haproxy" else count
             value = idle_memory(proxy, min(count, limit))
             report.add(rows.TCP_IDLE, proxy.name, value, lower_is_better=True)
-    report.note(f"{rows.TCP_IDLE}: {count}, as many as RLIMIT_NOFILE allows up to {IDLE}; HAProxy with at most 8 900")
+    report.note(
+        f"{count} idle TCP connections, as many as RLIMIT_NOFILE allows up to {IDLE}; through HAProxy at most 8 900"
+    )

@@ -102,7 +102,7 @@ def events(bench: Bench, seconds: int, builds: list[Build]) -> None:
         _say(rows.TRACKER_EVENTS, each.name, (each.cpu_seconds() - used) / made * 1e6)
         if each.port:
             counted, lost = _opened(each.port) - opened, _metric(each.port, "events_lost_total")
-            _say(f"{each.name}: {made} connections in {seconds} s; {counted:.0f} counted, {lost:.0f} events lost")
+            _say(f"of {made} new connections in {seconds} s {each.name} counted {counted:.0f}; {lost:.0f} events lost")
 
 
 def _follower(bench: Bench, build: Build, port: int) -> Running:

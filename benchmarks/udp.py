@@ -43,7 +43,7 @@ def _echo(bench: Bench) -> tuple[str, int]:
 
 def round_trips(report: Report, plan: Plan, bench: Bench, tool: str, backend: int) -> None:
     """One datagram under way in each session; with filters the peers' figures of the same rounds stand beside ours."""
-    proxies = plan.start(bench, backend, udp_peers.ours, udp_peers.PEERS)
+    proxies = plan.start(report, bench, backend, udp_peers.ours, udp_peers.PEERS)
     filtered = []
     if plan.has_row("filters"):
         filtered = [udp_peers.ours(bench, backend, build, filters=True) for build in plan.builds]
