@@ -91,7 +91,7 @@ class FiguresTests(SynchronousTestCase):
         both = figures.setting(run(facts={**FACTS, COMPILED: "netappliance 1 (compiled)"}))
         self.assertTrue(both.startswith("Both builds, pure and compiled, ran on Python 3.11.2"), both)
         self.assertEqual(said["events"], "Of 10 new connections in 5 s netappliance counted 10; 0 events lost.")
-        self.assertTrue(said["others"].endswith("goes one request for 12 or 25 of ours."), said["others"])
+        self.assertTrue(said["others"].endswith("goes one request for 12 or 25\nof ours."), said["others"])
 
     def test_single_measurements_are_not_kept(self) -> None:
         """Medians and ratios are, with four digits."""
