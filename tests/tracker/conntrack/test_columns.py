@@ -1,0 +1,182 @@
+"""What the table keeps of each connection, and what it shows of it."""
+
+from __future__ import annotations
+
+import socket
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from netappliance.tracker.conntrack.columns import Connection
+from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, UPDATE, Change, Ends
+from tests.tracker.support import LOCAL, REMOTE, change, dump, raw_tuple, table_of
+
+SIX, SIX_REMOTE = (socket.inet_pton(socket.AF_INET6, each) for each in ("2001:db8::1", "2001:db8::2"))
+
+
+class ConnectionTests(SynchronousTestCase):
+    """One connection to look at."""
+
+    def shown(self, *changes: Change, offset: float = 0.0) -> Connection:
+        """The one connection that events make."""
+        table = table_of(limit=9)
+        table.wall_offset = offset
+        for index, each in enumerate(changes):
+            table.event(each, 10.0 + index)
+        (found,) = table.connections()
+        return found
+
+    def test_all_that_is_known(self) -> None:
+        """Of a plain connection of TCP."""
+        found = self.shown(change(NEW, 40000, state=1, status=0x1D, ident=0x89ABCDEF))
+        there, back = Ends(LOCAL, REMOTE, 6, 40000, 443), Ends(REMOTE, LOCAL, 6, 443, 40000)
+        wanted = Connection(there, back, 0, 1, 0x1D, 0x89ABCDEF, 10.0, True, "other", "out", (0, 0, 0, 0))
+        self.assertEqual(found, wanted)
+
+    def test_updates_change_what_they_carry(self) -> None:
+        """State, status and traffic; the beginning stays, and so does what a message lacks."""
+        found = self.shown(
+            change(NEW, state=1, status=8, traffic=(1, 60, 0, 0)),
+            change(UPDATE, state=3, status=0xE, traffic=(5, 500, 6, 6000)),
+            change(UPDATE, state=-1, status=0xE),
+        )
+        kept = found.state, found.status, found.traffic, found.since, found.exact
+        self.assertEqual(kept, (3, 0xE, (5, 500, 6, 6000), 10.0, True))
+
+    def test_without_ports_or_states(self) -> None:
+        """Datagrams have no state; echo requests have no ports; zones and both families are told."""
+        datagrams = self.shown(change(NEW, protocol=17))
+        self.assertEqual((datagrams.state, datagrams.orig.destination_port), (-1, 443))
+        echo = self.shown(change(NEW, protocol=1))
+        self.assertEqual((echo.orig, echo.reply), (Ends(LOCAL, REMOTE, 1, 0, 0), Ends(REMOTE, LOCAL, 1, 0, 0)))
+        zone = self.shown(change(NEW, state=1, zone=0x1234))
+        self.assertEqual((zone.zone, zone.orig.source_port), (0x1234, 40000))
+        six = self.shown(change(NEW, state=1, source=SIX, destination=SIX_REMOTE, zone=7))
+        there, back = Ends(SIX, SIX_REMOTE, 6, 40000, 443), Ends(SIX_REMOTE, SIX, 6, 443, 40000)
+        self.assertEqual((six.orig, six.reply, six.zone), (there, back, 7))
+
+    def test_translated_ones_keep_their_reply(self) -> None:
+        """Source or destination NAT; each with its own bit."""
+        back = raw_tuple(REMOTE, bytes((10, 9, 9, 9)), 443, 1)
+        for bit in (0x10, 0x20, 0x30):
+            found = self.shown(change(NEW, state=1, status=bit, reply=back))
+            self.assertEqual(found.reply, Ends(REMOTE, bytes((10, 9, 9, 9)), 6, 443, 1))
+        plain = self.shown(change(NEW, state=1, status=0x4F, reply=back))
+        self.assertEqual(plain.reply, Ends(REMOTE, LOCAL, 6, 443, 40000))
+
+    def test_the_kernels_beginning_counts_where_there_is_one(self) -> None:
+        """On our clock; never later than now."""
+        for seconds, since in ((1003, 3.0), (1010, 10.0), (1999, 10.0)):
+            found = self.shown(change(UPDATE, state=3, times=(seconds * 10**9,)), offset=1000.0)
+            self.assertEqual((found.since, found.exact), (since, True))
+        unknown = self.shown(change(UPDATE, state=3))
+        self.assertEqual((unknown.since, unknown.exact), (10.0, False))
+
+    def test_a_tuple_of_no_known_family_is_not_shown(self) -> None:
+        """It is known all the same."""
+        table = table_of()
+        table.event(change(NEW, state=1)._replace(orig=b"\0" * 40, reply=b"\0" * 40), 1.0)
+        self.assertEqual((len(table), list(table.connections())), (1, []))
+        table.event(change(NEW, state=1, status=0x20)._replace(reply=b"\0" * 40), 1.0)
+        self.assertEqual((len(table), list(table.connections())), (2, []))
+
+
+class SlotTests(SynchronousTestCase):
+    """Room for entries."""
+
+    def test_places_of_ended_ones_are_used_again_without_a_trace(self) -> None:
+        """Neither traffic, translation, state nor times of the one before."""
+        back = raw_tuple(REMOTE, bytes((10, 9, 9, 9)), 443, 1)
+        table = table_of(limit=9)
+        first = change(NEW, 1, state=1, status=0x20, reply=back, traffic=(9, 900, 9, 900), times=(10**9,))
+        table.event(first, 5.0)
+        table.event(change(DESTROY, 1, state=3, status=0x20), 6.0)
+        table.event(change(UPDATE, 2, protocol=17, status=0), 7.0)
+        (found,) = table.connections()
+        self.assertEqual((found.traffic, found.state, found.status), ((0, 0, 0, 0), -1, 0))
+        self.assertEqual((found.since, found.exact, found.reply), (7.0, False, Ends(REMOTE, LOCAL, 17, 443, 2)))
+
+    def test_many_more_than_fit_at_first(self) -> None:
+        """One by one and in a dump; those of before stay what they are, with their traffic."""
+        table = table_of(limit=9)
+        table.event(change(NEW, 1, state=3, traffic=(1, 2, 3, 4)), 1.0)
+        for port in range(2, 5000):
+            table.event(change(NEW, port, state=1, ident=port), 2.0)
+        dump(table, *(change(UPDATE, port, state=3, ident=port, service=80) for port in range(1, 9000)), now=3.0)
+        found = {(each.orig.source_port, each.orig.destination_port): each for each in table.connections()}
+        self.assertEqual(len(found), 8999)
+        self.assertEqual((found[8999, 80].ident, found[8999, 80].since, found[8999, 80].state), (8999, 3.0, 3))
+
+    def test_traffic_of_entries_that_came_before_any_was_counted(self) -> None:
+        """The kernel may be told to count later on."""
+        table = table_of(limit=9)
+        for port in (1, 2):
+            table.event(change(NEW, port, state=3), 1.0)
+        table.event(change(UPDATE, 2, state=3, traffic=(1, 2, 3, 4)), 2.0)
+        found = {each.orig.source_port: each.traffic for each in table.connections()}
+        self.assertEqual(found, {1: (0, 0, 0, 0), 2: (1, 2, 3, 4)})
+
+
+class BulkTests(SynchronousTestCase):
+    """Dumps that are taken at once, and those that cannot be."""
+
+    def compare(self, batch: list[Change], known: tuple[Change, ...] = (), offset: float = 0.0) -> None:
+        """Check that a batch does the same as its entries one by one."""
+        outcomes = []
+        for batches in ([batch], [[each] for each in batch]):
+            table = table_of(limit=99)
+            table.wall_offset = offset
+            for each in known:
+                table.event(each, 1.0)
+            table.begin_dump()
+            for some in batches:
+                table.dumped(some, 5.0)
+            while table.sweep(5.0, 9):
+                pass
+            gauges = {key: (totals.gauges, totals.traffic) for key, totals in table.places.totals.items()}
+            hosts = {host.label: host.gauges for host in table.places.hosts.series()}
+            seen = (table.adopted, table.unobserved, len(table), gauges, hosts)
+            outcomes.append((seen, sorted(table.connections())))
+        self.assertEqual(*outcomes)
+
+    def plain(self, count: int) -> list[Change]:
+        """Entries that have nothing special."""
+        return [change(UPDATE, port, state=port % 10, status=port & 0xF, ident=port) for port in range(1, count + 1)]
+
+    def test_small_and_large_batches(self) -> None:
+        """Of TCP in every state and of datagrams; also where all are over."""
+        for count in (1, 7, 8, 9, 60):
+            self.compare(self.plain(count))
+            self.compare([change(UPDATE, port, protocol=17, status=port & 2) for port in range(1, count + 1)])
+        self.compare([change(UPDATE, port, state=7 + port % 2) for port in range(1, 20)])
+
+    def test_what_is_special_in_any_place(self) -> None:
+        """First, in the middle, last."""
+        back = raw_tuple(REMOTE, bytes((10, 9, 9, 9)), 443, 1)
+        specials = (
+            change(UPDATE, 7000, state=3, zone=4),
+            change(UPDATE, 7000, protocol=1),
+            change(UPDATE, 7000, state=3, source=SIX, destination=SIX_REMOTE),
+            change(UPDATE, 7000, state=3, traffic=(1, 0, 0, 0)),
+            change(UPDATE, 7000, state=3, traffic=(0, 0, 1, 0)),
+            change(UPDATE, 7000, state=3, traffic=(0, 0, 0, 0)),
+            change(UPDATE, 7000, state=3, times=(2 * 10**9,)),
+            change(UPDATE, 7000, state=3, status=0x10, reply=back),
+            change(UPDATE, 7000, state=3, status=0x20, reply=back),
+            change(UPDATE, 7000, state=3)._replace(status=-1),
+            change(UPDATE, 7000, state=3)._replace(ident=-1),
+            change(UPDATE, 3, state=3, ident=3),
+        )
+        for special in specials:
+            for at in (0, 4, 12):
+                batch = self.plain(12)
+                batch.insert(at, special)
+                self.compare(batch)
+
+    def test_entries_that_are_known_already(self) -> None:
+        """From events, in any place."""
+        for port in (1, 5, 12):
+            self.compare(self.plain(12), (change(NEW, port, state=1, ident=port),))
+            self.compare(self.plain(12), (change(NEW, port, state=1, ident=99),))
+        self.compare(self.plain(12), (change(NEW, 900, state=1),))
+        gone = (change(NEW, 5, state=1, ident=5), change(DESTROY, 5, state=1, ident=5))
+        self.compare(self.plain(12), gone)
