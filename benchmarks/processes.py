@@ -109,9 +109,9 @@ class Bench:
         return str(path)
 
 
-def absent(what: str) -> Running | None:
-    """Say what is not there; its rows are left out."""
-    print(f"skipped: {what} is not installed (make peers)", flush=True)
+def absent(what: str, how: str = "make peers") -> Running | None:
+    """Say what is not there, and how to get it; its rows are left out."""
+    print(f"skipped: {what} is not installed ({how})", flush=True)
     return None
 
 
@@ -140,7 +140,7 @@ def start_sozu(bench: Bench, protocol: str, backend: int, frontend: str = "") ->
     """
     binary = sozu_binary()
     if binary is None:
-        return absent("sozu")
+        return absent("sozu", "make peers PEERS=sozu")
     port = free_port()
     config = bench.write(
         f"sozu-{port}.toml", SOZU.format(port=port, backend=backend, protocol=protocol, frontend=frontend, bench=bench)
