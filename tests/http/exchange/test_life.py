@@ -1,0 +1,587 @@
+"""The life of requests on fake sockets: what is said, what is logged and why it ended, at the edges of every limit."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+from tests.http.exchange.test_exchange import GET, OK, ExchangeTestCase
+from tests.http.exchange.world import FakeSocket, World, error_of
+
+POST = b"POST %b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class LifeTestCase(ExchangeTestCase):
+    """Worlds, and how things ended in them."""
+
+    def ends(self, world: World) -> list[tuple[int, str]]:
+        """(status, reason) of every line of the log."""
+        return [(line["status"], "/".join((line["side"], line["phase"], line["cause"]))) for line in self.logged(world)]
+
+    def closed(self, world: World) -> list[str]:
+        """Why the clients' connections ended."""
+        return sorted(str(reason) for reason, count in world.frontend.totals.closed.items() for _ in range(count))
+
+    def answered(self, client: FakeSocket) -> list[int]:
+        """Statuses of all that was sent to a client."""
+        return [int(piece[:3]) for piece in bytes(client.outbound).split(b"HTTP/1.1 ")[1:]]
+
+    def served(self, world: World, response: bytes = OK, data: bytes = GET % b"/") -> FakeSocket:
+        """Let a request be answered by the backend that it went to."""
+        client = self.ask(world, data)
+        world.upstreams[-1].give(response)
+        world.turn()
+        return client
+
+    def nothing_left(self, world: World) -> None:
+        """No connection, place or timer is kept."""
+        self.assertEqual((len(world.appliance.sessions), world.appliance.admission.active), (0, 0))
+        self.assertEqual([backend.active for backend in world.cluster.backends], [0] * len(world.cluster.backends))
+
+
+class OrdinaryTests(LifeTestCase):
+    """One request after another."""
+
+    def test_what_is_logged_and_counted(self) -> None:
+        """Bytes of every direction, and the times from the head on."""
+        world = self.world()
+        world.connects = lambda sock: None
+        client = self.ask(world, POST % (b"/t?x", 3) + b"ab")
+        world.reactor.rightNow += 0.25
+        world.upstreams[0].accept()
+        world.turn()
+        client.give(b"c")
+        world.turn()
+        world.reactor.rightNow += 0.5
+        world.upstreams[0].give(b"HTTP/1.1 201 Made\r\nContent-Length: 4\r\n\r\nab")
+        world.turn()
+        world.reactor.rightNow += 1.0
+        world.upstreams[0].give(b"cd")
+        world.turn()
+        [line] = self.logged(world)
+        sent = bytes(world.upstreams[0].outbound)
+        self.assertTrue(sent.startswith(b"POST /t?x HTTP/1.1\r\nHost: a\r\n") and sent.endswith(b"\r\n\r\nabc"))
+        self.assertEqual(client.outbound, b"HTTP/1.1 201 Made\r\nContent-Length: 4\r\n\r\nabcd")
+        wanted = {
+            "method": "POST", "host": "a", "target": "/t?x", "version": "1.1", "status": 201, "route": "all",
+            "cluster": "web", "backend": "a", "duration_s": 1.75, "connect_s": 0.25, "first_byte_s": 0.75,
+            "rx_bytes": len(client.outbound), "tx_bytes": len(sent), "sent_bytes": len(client.outbound), "retries": 0,
+            "side": "client", "phase": "data", "cause": "fin", "kind": "http", "id": 1,
+        }  # fmt: skip
+        self.assertEqual({name: line[name] for name in wanted}, wanted)
+        self.assertEqual(world.target.statistics.rows[b"POST"], [0, 0, 1, 0, 0, 0])
+        self.assertEqual(world.target.statistics.seconds.sum, 1.75)
+        (session,) = world.appliance.sessions
+        session.refresh()
+        self.assertEqual((session.rx_bytes, session.tx_bytes, session.state), (len(client.outbound), len(sent), "idle"))
+
+    def test_a_kept_connection_serves_the_next_request(self) -> None:
+        """Its connect time is nothing; each line counts its own bytes."""
+        world = self.world()
+        client = self.served(world)
+        client.give(GET % b"/2")
+        world.turn()
+        world.upstreams[0].give(OK.replace(b"hi", b"ho"))
+        world.turn()
+        self.assertEqual((len(world.upstreams), self.answered(client)), (1, [200, 200]))
+        first, second = self.logged(world)
+        self.assertEqual((second["sent_bytes"], second["rx_bytes"]), (first["sent_bytes"], first["rx_bytes"]))
+        self.assertEqual(second["tx_bytes"], first["tx_bytes"] + 1)
+        self.assertNotEqual(first["request_id"], second["request_id"])
+        self.assertEqual((world.cluster.backends[0].active, world.cluster.backends[0].connections_total), (0, 1))
+
+    def test_requests_behind_each_other_are_answered_in_their_order(self) -> None:
+        """Many at once, more than one turn takes up."""
+        world = self.world()
+        client = self.ask(world, b"".join(GET % (b"/here?%d" % number) for number in range(30)))
+        world.turn(9)
+        self.assertEqual(self.answered(client), [403] * 30)
+        self.assertEqual([line["target"] for line in self.logged(world)], [f"/here?{number}" for number in range(30)])
+
+    def test_what_a_connection_is_not_kept_for(self) -> None:
+        """Each of these says that it is over, or leaves something on it."""
+        for response, kept in (
+            (OK, True),
+            (b"HTTP/1.1 204 No\r\n\r\n", True),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", True),
+            (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
+            (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", True),
+            (OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"), False),
+            (OK + b"x", False),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nx", False),
+        ):
+            world = self.world()
+            client = self.served(world, response)
+            self.assertEqual(world.upstreams[0].closes, int(not kept), response)
+            client.give(GET % b"/2")
+            world.turn()
+            self.assertEqual(len(world.upstreams), 1 if kept else 2, response)
+            self.assertNotIn(b"x" * 2, client.outbound)
+
+    def test_users_own_connections_are_not_given_to_others(self) -> None:
+        """NTLM and Negotiate bind the whole connection to a user."""
+        for credentials, kept in ((b"NTLM x", False), (b"Basic x", True)):
+            world = self.world()
+            self.served(world, data=b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: " + credentials + b"\r\n\r\n")
+            self.assertEqual(world.upstreams[0].closes, int(not kept))
+
+    def test_bodies_without_a_length_end_with_the_connection(self) -> None:
+        """The client gets chunks, one of HTTP/1.0 the end."""
+        for version, end in ((b"1.1", b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"), (b"1.0", b"abcd")):
+            world = self.world()
+            client = self.served(world, b"HTTP/1.1 200 OK\r\n\r\nab", b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
+            world.upstreams[0].give(b"cd")
+            world.turn()
+            world.upstreams[0].end()
+            world.turn()
+            self.assertTrue(client.outbound.endswith(b"\r\n\r\n" + end), client.outbound)
+            self.assertEqual(bool(client.shut or client.closes), version == b"1.0")
+            self.assertEqual(self.ends(world), [(200, "client/data/fin" if version == b"1.1" else "proxy/data/fin")])
+
+    def test_trailers_pass_both_ways(self) -> None:
+        """In chunks that are written anew."""
+        world = self.world()
+        client = self.ask(world, CHUNKED + b"1\r\na\r\n1\r\nb\r\n0\r\nX-Up: 1\r\n\r\n")
+        self.assertTrue(world.upstreams[0].outbound.endswith(b"\r\n\r\n2\r\nab\r\n0\r\nX-Up: 1\r\n\r\n"))
+        world.upstreams[0].give(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nc\r\n0\r\nX-Down: 2\r\n\r\n"
+        )
+        world.turn()
+        self.assertTrue(client.outbound.endswith(b"\r\n\r\n1\r\nc\r\n0\r\nX-Down: 2\r\n\r\n"))
+
+
+class TimeoutTests(LifeTestCase):
+    """Who is waited for, how long, and what is said then."""
+
+    def after(self, world: World, seconds: float) -> None:
+        """Hold that nothing happens before, and let it happen."""
+        before = [bytes(client.outbound) for client in world.clients], len(world.log.lines), len(world.upstreams)
+        world.wait(seconds - 1)
+        now = [bytes(client.outbound) for client in world.clients], len(world.log.lines), len(world.upstreams)
+        self.assertEqual(now, before)
+        world.wait(2)
+
+    def test_a_head_that_does_not_come(self) -> None:
+        """request_timeout from the connection's beginning: without a word if nothing came, else 408."""
+        world = self.world()
+        client = self.ask(world, b"")
+        self.after(world, 10)
+        self.assertEqual((client.closes, bytes(client.outbound)), (1, b""))
+        self.assertEqual(self.closed(world), ["client/request/timeout"])
+        world = self.world()
+        client = self.ask(world, b"GET / HT")
+        self.after(world, 10)
+        self.assertEqual((self.answered(client), self.ends(world)), ([408], [(408, "client/request/timeout")]))
+
+    def test_an_idle_connection(self) -> None:
+        """client_timeout after the last response; the next head has request_timeout from its first byte."""
+        world = self.world()
+        client = self.served(world)
+        self.after(world, 60)
+        self.assertEqual((client.closes, len(world.log.lines)), (1, 1))
+        self.assertEqual(self.closed(world), ["proxy/idle/timeout"])
+        world = self.world()
+        client = self.served(world)
+        world.wait(30)
+        client.give(b"GET / HT")
+        world.turn()
+        self.after(world, 10)
+        self.assertEqual(self.answered(client), [200, 408])
+
+    def test_a_backend_that_is_not_reached(self) -> None:
+        """connect_timeout for each attempt; then 503."""
+        world = self.world(cluster="connect_timeout = 3s\nretries = 2")
+        world.connects = lambda sock: None
+        client = self.ask(world)
+        self.after(world, 3)
+        self.assertEqual((len(world.upstreams), world.upstreams[0].closes), (2, 1))
+        self.after(world, 3)
+        self.assertEqual((self.answered(client), self.ends(world)), ([503], [(503, "backend/connect/timeout")]))
+        self.assertEqual(self.logged(world)[0]["retries"], 1)
+        self.assertEqual(world.cluster.backends[0].failures_total, 2)
+
+    def test_a_backend_that_does_not_answer(self) -> None:
+        """backend_timeout after the last byte that moved; 504, or the connection is cut when a response has begun."""
+        world = self.world()
+        client = self.ask(world)
+        self.after(world, 30)
+        self.assertEqual((self.answered(client), self.ends(world)), ([504], [(504, "backend/headers/timeout")]))
+        self.assertEqual((world.cluster.backends[0].failures_total, world.upstreams[0].closes), (1, 1))
+        world = self.world()
+        client = self.served(world, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
+        world.wait(20)
+        world.upstreams[0].give(b"x")
+        world.turn()
+        self.after(world, 30)
+        self.assertEqual((client.closes, client.reset), (1, True))
+        self.assertEqual(self.ends(world), [(200, "backend/data/timeout")])
+        self.assertEqual(world.frontend.totals.rx_errors, 1)
+
+    def test_a_client_that_does_not_take_its_response(self) -> None:
+        """client_timeout after it took something last."""
+        world = self.world()
+        client = self.ask(world)
+        client.window = 20
+        world.upstreams[0].give(OK)
+        world.turn()
+        world.wait(40)
+        client.widen(1)
+        world.turn()
+        self.after(world, 60)
+        self.assertEqual((client.closes, client.reset), (1, True))
+        self.assertEqual(self.ends(world), [(200, "client/data/timeout")])
+
+    def test_a_body_that_comes_too_slowly(self) -> None:
+        """min_body_rate after request_timeout; at exactly that rate it goes on."""
+        for piece, served in ((7 * 64, True), (7 * 64 - 8, False)):
+            world = self.world(http="min_body_rate = 64")
+            client = self.ask(world, POST % (b"/", 100000))
+            for _ in range(5):
+                client.give(b"x" * piece)
+                world.turn()
+                world.wait(7)
+            self.assertEqual(self.ends(world), [] if served else [(408, "client/request/timeout")], piece)
+            self.assertEqual(self.answered(client), [] if served else [408])
+
+    def test_a_body_that_does_not_come_on(self) -> None:
+        """client_timeout, where no rate is asked for."""
+        world = self.world(http="min_body_rate = 0")
+        client = self.ask(world, POST % (b"/", 100) + b"x")
+        self.after(world, 60)
+        self.assertEqual((self.answered(client), self.ends(world)), ([408], [(408, "client/request/timeout")]))
+        world = self.world(http="min_body_rate = 64")
+        client = self.ask(world, POST % (b"/", 100))
+        self.after(world, 60)
+        self.assertEqual(self.answered(client), [408])
+
+    def test_a_client_that_waits_for_100_waits_for_the_backend(self) -> None:
+        """Until the backend has spoken, or the client begins all the same."""
+        ask = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        world = self.world()
+        client = self.ask(world, ask)
+        self.assertIn(b"\r\nExpect: 100-continue\r\n", world.upstreams[0].outbound)
+        self.after(world, 30)
+        self.assertEqual((self.answered(client), self.ends(world)), ([504], [(504, "backend/headers/timeout")]))
+        for talk in ("backend", "client"):
+            world = self.world()
+            client = self.ask(world, ask)
+            if talk == "backend":
+                world.upstreams[0].give(b"HTTP/1.1 100 Go\r\n\r\n")
+            else:
+                client.give(b"x")
+            world.turn()
+            world.wait(58 if talk == "backend" else 20)
+            self.assertEqual(self.answered(client), [100] if talk == "backend" else [408])
+
+    def test_a_place_in_the_queue(self) -> None:
+        """queue_timeout; then 503."""
+        world = self.world(backends="10.0.0.1:80 id=a max_connections=1", cluster="queue_timeout = 5s\nmax_queue = 2")
+        clients = [self.ask(world) for _ in range(4)]
+        self.assertEqual([self.answered(client) for client in clients], [[], [], [], [503]])
+        self.assertEqual(self.ends(world), [(503, "backend/queue/limit")])
+        self.after(world, 5)
+        self.assertEqual([self.answered(client) for client in clients], [[], [503], [503], [503]])
+        self.assertEqual(self.ends(world)[1:], [(503, "backend/queue/timeout")] * 2)
+        self.assertEqual((world.pool.queue_timeouts, len(world.pool.queue)), (2, 0))
+
+    def test_a_client_that_goes_on_sending_after_its_last_response(self) -> None:
+        """linger_timeout; what comes is thrown away."""
+        world = self.world(http="linger_timeout = 2s")
+        client = self.ask(world, POST % (b"/here", 1000))
+        self.assertEqual((self.answered(client), client.shut), ([403], True))
+        client.give(b"x" * 500)
+        world.turn()
+        self.assertEqual(len(client.inbound), 0)
+        self.after(world, 2)
+        self.assertEqual((client.closes, self.ends(world)), (1, [(403, "proxy/request/policy")]))
+        self.nothing_left(world)
+
+    def test_a_proxy_header_that_does_not_come(self) -> None:
+        """proxy_protocol_timeout, without a word."""
+        world = self.world(http="proxy_protocol = expect\nproxy_protocol_timeout = 3s")
+        client = self.ask(world, b"PROXY TCP4 ")
+        self.after(world, 3)
+        self.assertEqual((client.closes, bytes(client.outbound)), (1, b""))
+        self.assertEqual(self.closed(world), ["client/handshake/timeout"])
+
+
+class RefusalTests(LifeTestCase):
+    """Requests that go nowhere."""
+
+    def test_reasons_by_status(self) -> None:
+        """What is malformed is the client's protocol, what is too large its limit; both are counted by their words."""
+        for data, status, reason, why in (
+            (b"GET / HTTP/9.9\r\n\r\n", 400, "client/request/protocol", "malformed request line"),
+            (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "client/request/limit", "target too long"),
+            (GET[:-2] % b"/" + b"X: 1\r\n" * 200 + b"\r\n", 431, "client/request/limit", "too many fields"),
+            (CHUNKED + b"zz\r\n", 400, "client/request/protocol", "malformed chunk size"),
+            (CHUNKED + b"0\r\nX: " + b"x" * 17000, 431, "client/request/limit", "trailers too large"),
+        ):
+            world = self.world()
+            client = self.ask(world, data)
+            self.assertEqual((self.answered(client), self.ends(world)), ([status], [(status, reason)]), data[:40])
+            self.assertIn(b"\r\nConnection: close\r\n", client.outbound)
+            self.assertEqual(world.frontend.refusals.requests, {why: 1})
+            self.assertTrue(client.shut or client.closes)
+
+    def test_no_route_and_routes_without_a_cluster(self) -> None:
+        """Answered here; the connection goes on."""
+        world = self.world()
+        client = self.ask(world, GET % b"/here" + (GET % b"/here").replace(b"1.1", b"1.0"))
+        self.assertEqual((self.answered(client), client.outbound.count(b"Connection: close")), ([403, 403], 1))
+        self.assertEqual(self.ends(world), [(403, "proxy/request/policy")] * 2)
+        self.assertEqual(world.frontend.local.rows[b"GET"][4], 2)
+
+    def test_the_largest_body(self) -> None:
+        """max_body_size, by its declaration or as its chunks add up."""
+        for data, refused in (
+            (POST % (b"/", 64) + b"x" * 64, False),
+            (POST % (b"/", 65), True),
+            (CHUNKED + b"40\r\n" + b"x" * 64 + b"\r\n0\r\n\r\n", False),
+            (CHUNKED + b"41\r\n", True),
+            (CHUNKED + b"1\r\nx\r\n40\r\n", True),
+        ):
+            world = self.world(http="max_body_size = 64")
+            client = self.ask(world, data)
+            self.assertEqual(self.answered(client), [413] if refused else [], data)
+            self.assertEqual(self.ends(world), [(413, "client/request/limit")] if refused else [])
+
+    def test_the_last_request_of_a_connection(self) -> None:
+        """max_requests; the response says so."""
+        world = self.world(http="max_requests = 2")
+        client = self.served(world)
+        self.assertNotIn(b"close", client.outbound)
+        client.give(GET % b"/2" + GET % b"/3")
+        world.turn()
+        world.upstreams[0].give(OK)
+        world.turn()
+        self.assertEqual((self.answered(client), client.outbound.count(b"Connection: close")), ([200, 200], 1))
+        self.assertEqual([reason for _, reason in self.ends(world)], ["client/data/fin", "proxy/data/fin"])
+        self.assertNotIn(b"/3", world.upstreams[0].outbound)
+
+
+class BackendTests(LifeTestCase):
+    """Backends that fail."""
+
+    def test_attempts_go_to_other_backends(self) -> None:
+        """As many as retries says; a refused connection is a failure of its backend, a lack here is not."""
+        for code, reason, blamed in (
+            (errno.ECONNREFUSED, "backend/connect/rst", 1),
+            (errno.EMFILE, "proxy/connect/resource", 0),
+            (errno.ETIMEDOUT, "backend/connect/timeout", 1),
+        ):
+            world = self.world(backends="10.0.0.1:80 id=a, 10.0.0.2:80 id=b", cluster="retries = 2")
+            tried: list[Any] = []
+
+            def refuse(sock: FakeSocket, code: int = code, tried: list[Any] = tried) -> None:
+                tried.append(sock.address)
+                raise error_of(code)
+
+            world.connects = refuse
+            client = self.ask(world)
+            self.assertEqual((self.answered(client), self.ends(world)), ([503], [(503, reason)]))
+            self.assertEqual(sorted(tried), [("10.0.0.1", 80), ("10.0.0.2", 80)])
+            self.assertEqual([backend.failures_total for backend in world.cluster.backends], [blamed] * 2)
+            self.assertEqual([backend.active for backend in world.cluster.backends], [0, 0])
+
+    def test_the_second_attempt_succeeds(self) -> None:
+        """The client does not learn of the first."""
+        world = self.world(backends="10.0.0.1:80 id=a, 10.0.0.2:80 id=b")
+        world.connects = lambda sock: None
+        client = self.ask(world)
+        world.upstreams[0].break_off(errno.ECONNREFUSED)
+        world.turn()
+        world.upstreams[1].accept()
+        world.turn()
+        world.upstreams[1].give(OK)
+        world.turn()
+        [line] = self.logged(world)
+        self.assertEqual((self.answered(client), line["retries"], line["status"]), ([200], 1, 200))
+        self.assertNotEqual(world.upstreams[0].address, world.upstreams[1].address)
+
+    def test_a_cluster_without_backends(self) -> None:
+        """Nobody is waited for."""
+        world = self.world(backends="")
+        client = self.ask(world)
+        self.assertEqual((self.answered(client), self.ends(world)), ([503], [(503, "backend/connect/resource")]))
+
+    def test_a_kept_connection_that_died(self) -> None:
+        """Unseen before the request was sent: what may be sent twice goes to a new one, the rest is an error."""
+        for method, again in (
+            (b"GET", True),
+            (b"PUT", True),
+            (b"DELETE", True),
+            (b"HEAD", True),
+            (b"POST", False),
+            (b"PATCH", False),
+        ):
+            world = self.world()
+            client = self.served(world)
+            client.give(GET.replace(b"GET", method) % b"/2")
+            world.turn()
+            world.upstreams[0].end()
+            world.turn()
+            self.assertEqual(len(world.upstreams), 2 if again else 1, method)
+            if again:
+                world.upstreams[1].give(OK if method != b"HEAD" else OK[:-2])
+                world.turn()
+                line = self.logged(world)[1]
+                self.assertEqual((self.answered(client), line["retries"]), ([200, 200], 1))
+                self.assertEqual((world.target.statistics.retries, world.pool.stale), (1, 1))
+            else:
+                self.assertEqual(self.answered(client), [200, 502])
+                self.assertEqual(self.ends(world)[1], (502, "backend/headers/fin"))
+
+    def test_a_fresh_connection_that_dies_is_an_error(self) -> None:
+        """Nobody knows what the backend did with the request; nor when a part of a response came."""
+        world = self.world()
+        client = self.ask(world)
+        world.upstreams[0].end()
+        world.turn()
+        self.assertEqual((self.answered(client), self.ends(world)), ([502], [(502, "backend/headers/fin")]))
+        self.assertEqual((world.cluster.backends[0].failures_total, world.frontend.totals.rx_errors), (1, 1))
+        world = self.world()
+        client = self.served(world)
+        client.give(GET % b"/2")
+        world.turn()
+        world.upstreams[0].give(b"HTTP/1.1 2")
+        world.turn()
+        world.upstreams[0].end()
+        world.turn()
+        self.assertEqual((len(world.upstreams), self.answered(client)), (1, [200, 502]))
+
+    def test_a_response_that_is_none(self) -> None:
+        """In the head 502, in the body the connection is cut; both are counted by their words."""
+        world = self.world()
+        client = self.served(world, b"HTTP/1.1 2000 OK\r\n\r\n")
+        self.assertEqual((self.answered(client), self.ends(world)), ([502], [(502, "backend/headers/protocol")]))
+        self.assertEqual(world.frontend.refusals.responses, {"malformed status line": 1})
+        self.assertEqual((world.cluster.backends[0].failures_total, world.upstreams[0].closes), (1, 1))
+        world = self.world()
+        client = self.served(world, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+        world.upstreams[0].give(b"zz\r\n")
+        world.turn()
+        self.assertEqual(self.ends(world), [(200, "backend/data/protocol")])
+        self.assertEqual((client.closes, client.reset, client.outbound.endswith(b"1\r\nx\r\n")), (1, True, True))
+
+    def test_a_response_that_is_cut(self) -> None:
+        """What is missing is seen: the client's connection is reset."""
+        for end, cause in (("fin", "fin"), ("rst", "rst")):
+            world = self.world()
+            client = self.served(world, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+            world.upstreams[0].end() if end == "fin" else world.upstreams[0].break_off()
+            world.turn()
+            self.assertEqual(self.ends(world), [(200, f"backend/data/{cause}")])
+            self.assertEqual((client.closes, client.reset), (1, True))
+            self.nothing_left(world)
+
+    def test_interim_responses(self) -> None:
+        """Sixteen pass, in HTTP/1.1; the seventeenth is too many."""
+        early = b"HTTP/1.1 103 Early\r\n\r\n"
+        for count, statuses in ((16, [103] * 16 + [200]), (17, [103] * 16 + [502])):
+            world = self.world()
+            client = self.served(world, early * count + OK)
+            self.assertEqual(self.answered(client), statuses)
+        self.assertEqual(world.frontend.refusals.responses, {"too many interim responses": 1})
+        world = self.world()
+        client = self.served(world, early * 3 + OK, b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+        self.assertEqual(self.answered(client), [200])
+
+
+class ClientTests(LifeTestCase):
+    """Clients that leave."""
+
+    def test_before_during_and_after_the_head(self) -> None:
+        """Each phase has its own reason."""
+        for data, end, reason in (
+            (b"", "fin", "client/idle/fin"),
+            (b"GET / HT", "fin", "client/request/fin"),
+            (b"GET / HT", "rst", "client/request/rst"),
+        ):
+            world = self.world()
+            client = self.ask(world, data)
+            client.end() if end == "fin" else client.break_off()
+            world.turn()
+            self.assertEqual((self.closed(world), client.closes), ([reason], 1), data)
+            self.nothing_left(world)
+
+    def test_while_the_backend_works(self) -> None:
+        """The backend's work is aborted; FIN alone is no leaving where half-closed clients are served."""
+        for keys, end, reason in (
+            ("", "fin", "client/headers/fin"),
+            ("half_close = abort", "rst", "client/headers/rst"),
+            ("half_close = serve", "rst", "client/headers/rst"),
+            ("half_close = serve", "fin", ""),
+        ):
+            world = self.world(http=keys)
+            client = self.ask(world)
+            client.end() if end == "fin" else client.break_off()
+            world.turn()
+            self.assertEqual(self.ends(world), [(0, reason)] if reason else [], (keys, end))
+            self.assertEqual(world.upstreams[0].closes, int(bool(reason)))
+            if not reason:
+                world.upstreams[0].give(OK)
+                world.turn(6)
+                self.assertEqual((self.answered(client), client.closes), ([200], 1))
+            self.nothing_left(world)
+
+    def test_in_the_middle_of_a_body_or_of_a_response(self) -> None:
+        """The backend's connection goes with it."""
+        world = self.world()
+        client = self.ask(world, POST % (b"/", 9) + b"x")
+        client.end()
+        world.turn()
+        self.assertEqual((self.ends(world), world.upstreams[0].closes), ([(0, "client/request/fin")], 1))
+        world = self.world()
+        client = self.served(world, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        client.break_off()
+        world.turn()
+        self.assertEqual((self.ends(world), world.upstreams[0].closes), ([(200, "client/data/rst")], 1))
+        self.nothing_left(world)
+
+    def test_a_queued_request_leaves_the_queue(self) -> None:
+        """Its place is not kept."""
+        world = self.world(backends="10.0.0.1:80 id=a max_connections=1")
+        self.ask(world)
+        second = self.ask(world)
+        self.assertEqual(len(world.pool.queue), 1)
+        second.break_off()
+        world.turn()
+        self.assertEqual((len(world.pool.queue), self.ends(world)), (0, [(0, "client/headers/rst")]))
+
+    def test_the_end_of_the_process(self) -> None:
+        """Idle connections go at once; one that is served gets its response, and is told that it was the last."""
+        world = self.world()
+        idle, busy = self.served(world), self.ask(world)
+        world.frontend.draining = True
+        for client in (idle, busy):
+            carrier = world.connection(client)
+            carrier.drain()
+        self.assertEqual((idle.closes, busy.closes), (1, 0))
+        world.upstreams[-1].give(OK)
+        world.turn(6)
+        self.assertEqual((self.answered(busy), busy.outbound.count(b"Connection: close"), busy.closes), ([200], 1, 1))
+        self.assertEqual(self.closed(world), ["admin/drain/shutdown", "proxy/data/fin"])
+
+    def test_proxy_headers(self) -> None:
+        """The client that they name is the one that counts; what follows is the request; others are refused."""
+        world = self.world(http="proxy_protocol = expect")
+        client = self.ask(world, b"PROXY TCP4 203.0.113.5 203.0.113.80 4711 80\r\n" + GET % b"/")
+        self.assertIn(b"\r\nX-Real-IP: 203.0.113.5\r\n", world.upstreams[0].outbound)
+        self.assertIn(b"\r\nX-Forwarded-Port: 80\r\n", world.upstreams[0].outbound)
+        world.upstreams[0].give(OK)
+        world.turn()
+        [line] = self.logged(world)
+        self.assertEqual((line["client"], line["local"]), ("203.0.113.5:4711", "203.0.113.80:80"))
+        for data, end, reason in (
+            (GET % b"/", "", "client/handshake/protocol"),
+            (b"PROXY TCP4 ", "fin", "client/handshake/fin"),
+            (b"PROXY TCP4 ", "rst", "client/handshake/rst"),
+        ):
+            world = self.world(http="proxy_protocol = expect")
+            client = self.ask(world, data)
+            if end:
+                client.end() if end == "fin" else client.break_off()
+                world.turn()
+            self.assertEqual((self.closed(world), client.closes, bytes(client.outbound)), ([reason], 1, b""), data)
