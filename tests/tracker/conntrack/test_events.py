@@ -231,6 +231,26 @@ class TimeTests(EventTestCase):
         self.assertEqual((totals.handshakes.sum, totals.durations.sum, totals.established), (0.25, 0.75, 1))
         self.assertEqual((totals.handshakes.count, totals.durations.count), (1, 1))
 
+    def test_the_event_knows_the_beginning_better_than_the_dump(self) -> None:
+        """Which came later, and had no time of it."""
+        self.table.wall_offset = 1000.0
+        self.bring(change(UPDATE, state=2), now=20.0)
+        self.table.event(change(NEW, state=1, event_ns=1012 * S), 21.0)
+        self.table.event(change(UPDATE, state=3, event_ns=1015 * S), 22.0)
+        self.assertEqual(self.totals().handshakes.sum, 3.0)
+        (found,) = self.table.connections()
+        self.assertEqual((found.since, found.exact), (12.0, True))
+
+    def test_times_never_are_negative(self) -> None:
+        """When clocks disagree."""
+        self.table.wall_offset = 1000.0
+        self.table.event(change(NEW, state=1), 20.0)
+        self.table.event(change(UPDATE, state=3, event_ns=1015 * S), 21.0)
+        self.table.event(change(UPDATE, state=TIME_WAIT, event_ns=1016 * S), 22.0)
+        totals = self.totals()
+        self.assertEqual((totals.handshakes.sum, totals.handshakes.count), (0.0, 1))
+        self.assertEqual((totals.durations.sum, totals.durations.count), (0.0, 1))
+
     def test_a_second_established_counts_nothing(self) -> None:
         """A tuple that is used again without its end is one connection."""
         for state in (1, 3, 4, 3, TIME_WAIT, 3, CLOSE):
@@ -306,14 +326,15 @@ class EndTests(EventTestCase):
             (3, {"state": 3, "status": 2}, {"state": CLOSE, "status": 2}, RST),
             (4, {"state": 1, "status": 2}, {"state": 1, "status": 0}, UNANSWERED),
             (5, {"state": 1, "status": 0}, {"state": 1, "status": 2}, TIMEOUT),
+            (6, {"state": 4, "status": 2}, {"state": 0, "status": 2}, TIMEOUT),
         ):
             before = list(self.totals().closed)
             self.table.event(change(NEW, port, **known), 1.0)
             self.table.event(change(DESTROY, port, **last), 2.0)
             after = self.totals().closed
             self.assertEqual([index for index in range(7) if after[index] != before[index]], [how], port)
-        self.table.event(change(NEW, 6, state=1, status=0), 1.0)
-        self.table.event(change(DESTROY, 6, state=1)._replace(status=-1), 2.0)
+        self.table.event(change(NEW, 9, state=1, status=0), 1.0)
+        self.table.event(change(DESTROY, 9, state=1)._replace(status=-1), 2.0)
         self.assertEqual(self.closed()["unanswered"], 2)
 
     def test_datagrams(self) -> None:

@@ -61,7 +61,13 @@ class DirectionTests(TableTestCase):
         ):
             self.assertEqual(self.inbound((mine, theirs), info=None), inbound, (mine, theirs))
         opened = info_bytes(acked=2)
-        for mine, theirs, inbound in ((80, 32767, False), (80, 61000, False), (80, 32768, True), (40000, 443, False)):
+        for mine, theirs, inbound in (
+            (80, 32767, False),
+            (80, 61000, False),
+            (80, 32768, True),
+            (80, 60999, True),
+            (40000, 443, False),
+        ):
             self.assertEqual(self.inbound((mine, theirs), info=opened), inbound, (mine, theirs))
 
     def test_another_range(self) -> None:
@@ -163,7 +169,8 @@ class DumpTests(TableTestCase):
             self.dump(now)
             self.assertEqual((self.gauges(), len(self.table)), (gauges, 1), now)
         self.dump(30)
-        self.assertEqual(self.gauges(), [0] * 4)
+        host = next(each for each in self.places.hosts.series() if each.label == "192.0.2.7:443")
+        self.assertEqual((self.gauges(), host.used), ([0] * 4, 14.1))
         self.dump(40, record(FIN_WAIT1))
         self.assertEqual(self.gauges(), [0, 0, 1, 0])
         self.dump(41)
