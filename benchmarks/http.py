@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 from pathlib import Path
@@ -21,12 +22,14 @@ ROWS = ("requests", "p99", "responses", *BODIES, "http-connections")
 POST = 16384
 #: of a build's maximum, for the rows of latency
 LOAD = 0.5
+#: a body in Lua
+BODY = 'string.rep("0123456789abcdef", {} / 16)'
 #: wrk with requests that are built before the first is sent
 SCRIPT = """
 local file = assert(io.open("{path}", "rb"))
 local text = file:read("*a")
 file:close()
-local requests, at, body = {{}}, 0, string.rep("0123456789abcdef", {body} / 16)
+local requests, at, body = {{}}, 0, {body}
 for head in text:gmatch(".-\\r\\n\\r\\n") do requests[#requests + 1] = head .. body end
 local count = #requests
 function request()
@@ -75,14 +78,24 @@ def browser_requests(count: int = 256, *, close: bool = False, body: int = 0) ->
     return "".join(requests).encode("ascii")
 
 
-def write_requests(
-    folder: Path, name: str, *, count: int = 256, close: bool = False, body: int = 0
-) -> tuple[Path, Path]:
+def write_requests(folder: Path, name: str, *, close: bool = False, body: int = 0) -> tuple[Path, Path]:
     """Write heads of requests and a wrk script that sends them with their bodies: (file of heads, script)."""
     heads, script = folder / f"{name}.txt", folder / f"{name}.lua"
-    heads.write_bytes(browser_requests(count, close=close, body=body))
-    script.write_text(SCRIPT.format(path=heads, body=body))
+    heads.write_bytes(browser_requests(close=close, body=body))
+    script.write_text(SCRIPT.format(path=heads, body=BODY.format(body)))
     return heads, script
+
+
+def write_upload(folder: Path, body: int) -> Path:
+    """Write a wrk script that sends one POST with a body again and again, without a copy of it for each."""
+    line, *fields = browser_requests(1, body=body).decode("ascii").rstrip().split("\r\n")
+    lines = ['wrk.method = "POST"', f"wrk.path = {json.dumps(line.split()[1])}", f"wrk.body = {BODY.format(body)}"]
+    for field in fields:
+        name, value = field.split(": ", 1)
+        lines.append(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}")
+    script = folder / "upload.lua"
+    script.write_text("\n".join(lines))
+    return script
 
 
 def run(report: Report, plan: Plan) -> None:
@@ -122,7 +135,7 @@ def bodies(report: Report, plan: Plan, bench: Bench) -> None:
     backend = backends.bodies(bench)
     known = {name: start for name, start in http_peers.PEERS.items() if name not in http_peers.RARE}
     proxies = plan.start(report, bench, backend, http_peers.ours, known)
-    _, large = write_requests(bench.folder, "upload", count=FEW, body=LARGE)
+    large = write_upload(bench.folder, LARGE)
     _, small = write_requests(bench.folder, "post", body=POST)
     down = load.Wrk(plan.seconds, FEW, path="/chunked")
     up = load.Wrk(plan.seconds, FEW, script=large, body=LARGE, backend=backend)

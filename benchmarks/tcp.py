@@ -47,7 +47,7 @@ def bodies(report: Report, plan: Plan) -> None:
     with Bench() as bench:
         backend = backends.bodies(bench)
         proxies = plan.start(report, bench, backend, tcp_peers.ours, tcp_peers.PEERS)
-        _, script = http.write_requests(bench.folder, "upload", count=FEW, body=LARGE)
+        script = http.write_upload(bench.folder, LARGE)
         down = Wrk(plan.seconds, FEW, path="/large")
         up = Wrk(plan.seconds, FEW, script=script, body=LARGE, backend=backend)
         if plan.has_row("down"):
