@@ -79,5 +79,6 @@ def compiled() -> Build:
     )
     apart = Build(COMPILED, (str(ROOT / ".venv-compiled" / "bin" / "python"),))
     if done.returncode or not apart.described().endswith("(compiled)"):
-        raise RuntimeError((done.stdout + done.stderr).strip().splitlines()[-1])
+        said = (done.stdout + done.stderr).strip().splitlines()
+        raise RuntimeError(next((line.strip() for line in said if "NETAPPLIANCE_COMPILED=1: " in line), said[-1]))
     return apart
