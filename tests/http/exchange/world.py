@@ -44,6 +44,7 @@ class FakeSocket:
     :ivar inbound: bytes for the proxy. :ivar outbound: all that the proxy sent. :ivar window: bytes it may send now.
     :ivar fin: the peer said FIN. :ivar broken: the connection is gone. :ivar error: the kernel's error, taken once.
     :ivar shut: the proxy said FIN. :ivar closes: calls of close. :ivar reset: closing sends RST.
+    :ivar reads: bytes that each read asked for. :ivar sends: bytes that each send took.
     """
 
     def __init__(self, world: World, *, connecting: bool = False) -> None:
@@ -57,6 +58,8 @@ class FakeSocket:
         self.connecting = connecting
         self.fin = self.broken = self.shut = self.reset = self.edge = self.blocked = False
         self.error = self.closes = 0
+        self.reads: list[int] = []
+        self.sends: list[int] = []
 
     # -- the proxy's side ---------------------------------------------------------------------------------------------
 
@@ -79,6 +82,7 @@ class FakeSocket:
         self._check()
         if not flags:
             self.world.bug("receive")
+            self.reads.append(want)
         if self.inbound:
             data = bytes(self.inbound[:want])
             if not flags & socket.MSG_PEEK:
@@ -106,6 +110,7 @@ class FakeSocket:
             raise BlockingIOError(errno.EAGAIN, "full")
         self.outbound += data[:count]
         self.window -= count
+        self.sends.append(count)
         return count
 
     def sendmsg(self, pieces: Any) -> int:
