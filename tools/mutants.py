@@ -17,6 +17,8 @@ import argparse
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import json
+import math
 import os
 import resource
 import signal
@@ -25,10 +27,9 @@ import tempfile
 import time
 import unittest
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.mutations import ROOT, Mutant, Source
 
@@ -50,6 +51,13 @@ ROOMS = {
 }
 #: address space of a mutant's process
 MEMORY = 4 << 30
+
+
+class Limit(NamedTuple):
+    """Seconds of a mutant's process: all, and of the processor."""
+
+    wall: float
+    cpu: int
 
 
 def in_memory(source: Source) -> importlib.abc.MetaPathFinder:
@@ -79,14 +87,25 @@ def in_memory(source: Source) -> importlib.abc.MetaPathFinder:
 
 
 def run_tests(folders: list[str], own: str, folder: str, first_failure_ends: bool) -> int:
-    """Run the tests of these packages as tests/run.py does, those of the module ``own`` first; 0 when all passed."""
+    """
+    Run the tests of these packages as tests/run.py does; 0 when all passed.
+
+    Those of the module ``own`` come first, then the others, the quick ones before the slow ones.
+    """
     from twisted.trial.runner import TestLoader, TestSuite, TrialRunner
 
     from tests.run import StrictReporter
 
+    seconds: dict[str, float] = {}
+
     class Reporter(StrictReporter):
+        def startTest(self, method: Any) -> None:
+            seconds[method.id()] = -time.monotonic()
+            super().startTest(method)
+
         def stopTest(self, method: Any) -> None:
             super().stopTest(method)
+            seconds[method.id()] += time.monotonic()
             if first_failure_ends and (not self.wasSuccessful() or getattr(self, "leaks", [])):
                 os._exit(1)
 
@@ -94,16 +113,19 @@ def run_tests(folders: list[str], own: str, folder: str, first_failure_ends: boo
         for test in suite:
             yield from flat(test) if isinstance(test, unittest.TestSuite) else (test,)
 
-    def distance(test: Any) -> int:
-        pairs = zip(own.split("."), test.id().split("."), strict=False)
-        return -len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+    def order(test: Any) -> tuple[bool, float]:
+        return not test.id().startswith(f"{own}."), known.get(test.id(), 0.0)
 
+    table = Path(folder).with_name("seconds.json")
+    known = json.loads(table.read_text()) if table.exists() else {}
     tests = flat(TestLoader().loadByNames(folders, recurse=True))
-    result: Any = TrialRunner(Reporter, workingDirectory=folder).run(TestSuite(sorted(tests, key=distance)))
+    result: Any = TrialRunner(Reporter, workingDirectory=folder).run(TestSuite(sorted(tests, key=order)))
+    if not table.exists():
+        table.write_text(json.dumps(seconds))
     return 0 if result.wasSuccessful() and result.successes and not getattr(result, "leaks", []) else 1
 
 
-def start(source: Source, mutant: Mutant | None, tests: list[str], folder: str, timeout: float) -> int:
+def start(source: Source, mutant: Mutant | None, tests: list[str], folder: str, limit: Limit) -> int:
     """Fork a process that runs the tests on the mutant (on the code as it is when there is none); returns its id."""
     child = os.fork()
     if child:
@@ -111,7 +133,8 @@ def start(source: Source, mutant: Mutant | None, tests: list[str], folder: str, 
     status = 1
     try:
         os.setpgid(0, 0)
-        signal.setitimer(signal.ITIMER_REAL, timeout)
+        signal.setitimer(signal.ITIMER_REAL, limit.wall)
+        resource.setrlimit(resource.RLIMIT_CPU, (limit.cpu, limit.cpu))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         with Path(folder, f"{os.getpid()}.log").open("wb") as log:
             os.dup2(log.fileno(), 1)
@@ -189,26 +212,26 @@ def survivors(drawn: Iterable[tuple[Source, Mutant]], tests: list[str], jobs: in
         if status == 0:
             left.append(mutant)
 
-    timeout = 0.0
+    limit = None
     for source, mutant in drawn:
-        timeout = timeout or 10 + 4 * baseline(source, tests, folder)
+        limit = limit or baseline(source, tests, folder)
         while len(running) >= jobs:
             wait()
-        running[start(source, mutant, tests, folder, timeout)] = mutant
+        running[start(source, mutant, tests, folder, limit)] = mutant
     while running:
         wait()
     return left
 
 
-def baseline(source: Source, tests: list[str], folder: str) -> float:
-    """Run the tests on the code as it is; returns the seconds that they took."""
+def baseline(source: Source, tests: list[str], folder: str) -> Limit:
+    """Run the tests on the code as it is; returns the seconds that mutants may take with them."""
     started = time.monotonic()
-    child = start(source, None, tests, folder, 600)
-    _, status = os.waitpid(child, 0)
+    child = start(source, None, tests, folder, Limit(600.0, 600))
+    _, status, used = os.wait4(child, 0)
     finish(child, folder, keep_log=True)
     if status:
         raise SystemExit(f"{tests} fail without any mutant:\n" + Path(folder, f"{child}.log").read_text())
-    return time.monotonic() - started
+    return Limit(30 + 5 * (time.monotonic() - started), math.ceil(5 + 2 * (used.ru_utime + used.ru_stime)))
 
 
 def judge(room: str, sample: int, seed: int, jobs: int) -> float:
