@@ -10,6 +10,8 @@ from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Po
 from netappliance.dataplane.sockets import pending_error
 
 NOTHING = memoryview(b"")
+#: bytes of the longest message that is kept for the end of its round, for the price of a copy
+SHORT = 16 * 1024
 
 
 class RelayOwner(Protocol):
@@ -30,11 +32,11 @@ class Leg:
     One side of a relay: its socket and the bytes that its peer's side could not yet send on it.
 
     :ivar pending: unsent bytes; not None also means "blocked", so an empty one holds the other side back while
-        connecting.
+        connecting. Short messages wait in it for the end of their round.
     :ivar readable: an edge came that has not been read to its end.
     :ivar ending: FIN, error or hang-up was seen, so a short read proves nothing.
-    :ivar window: bytes of the next read. :ivar sent: bytes sent on this socket. :ivar received: bytes received from
-        it. :ivar last: monotonic seconds of the last one.
+    :ivar sent: bytes sent on this socket. :ivar received: bytes received from it. :ivar last: monotonic seconds of
+        the last one.
     """
 
     __slots__ = (
@@ -49,38 +51,45 @@ class Leg:
         "readable",
         "received",
         "recv_into",
+        "released",
         "send",
         "sent",
         "shut",
         "sock",
-        "window",
     )
 
     #: full reads in one turn of one leg, the fairness budget
     BUDGET: Final = 8
 
+    #: what :meth:`release` takes away
+    __deletable__ = ("owner", "peer")
+
     peer: Leg
+    owner: RelayOwner
 
     def __init__(self, sock: SocketType, owner: RelayOwner, poller: Poller) -> None:
+        #: the other one; itself until there is one
+        self.peer = self
         self.sock = sock
         self.recv_into = sock.recv_into
         self.send = sock.send
         self.owner = owner
         self.poller = poller
-        self.pending: memoryview | None = NOTHING
+        self.pending: memoryview | bytearray | None = NOTHING
         self.readable = False
         self.queued = False
         self.ending = False
         self.eof = False
         self.shut = False
-        self.window = poller.buffer.first_read
+        self.released = False
         self.sent = 0
         self.received = 0
         self.last = poller.now
 
     def crashed(self) -> None:
-        """A callback of this leg raised."""
-        self.owner.crashed()
+        """A callback of this leg raised; where that was closing the relay, its owner knows."""
+        if not self.released:
+            self.owner.crashed()
 
     def on_ready(self, mask: int) -> None:
         """Edges of this leg's socket."""
@@ -96,13 +105,15 @@ class Leg:
 
     def pump(self) -> None:
         """Move what this socket has to its peer until it is empty, the peer is full or the budget is used up."""
-        peer = self.peer
-        if peer.pending is not None or self.eof:
-            self.readable = True
+        self.readable = True
+        if self.eof:
             return
-        recv_into, send, window = self.recv_into, peer.send, self.window
-        shared = self.poller.buffer
-        buffer, view = shared.data, shared.view
+        peer = self.peer
+        if peer.pending is not None:
+            return
+        poller = self.poller
+        shared = poller.buffer
+        recv_into, buffer, window = self.recv_into, shared.data, shared.size
         for _ in range(self.BUDGET):
             try:
                 count = recv_into(buffer, window)
@@ -116,9 +127,15 @@ class Leg:
                 self._ended()
                 return
             self.received += count
-            self.last = self.poller.now
+            self.last = poller.now
+            if count < SHORT:
+                # sent one after the other at the round's end, messages find those awake that they are for
+                self.readable = self.ending or count == window
+                peer.pending = buffer[:count]
+                poller.at_round_end(peer)
+                return
             try:
-                sent = send(view[:count])
+                sent = peer.send(shared.view[:count])
             except BlockingIOError:
                 sent = 0
             except OSError as error:
@@ -126,25 +143,28 @@ class Leg:
                 return
             peer.sent += sent
             if sent < count:
-                peer.pending = memoryview(bytes(view[sent:count]))
-                self.readable = True
-                self.window = shared.first_read
+                peer.pending = memoryview(buffer[sent:count])
                 return
-            if count < window:
-                if not self.ending:
-                    self.readable = False
-                    return
-            elif window < shared.size:
-                self.window = window = min(window * 2, shared.size)
-        self.readable = True
+            if count < window and not self.ending:
+                self.readable = False
+                return
         if not self.queued:
             self.queued = True
-            self.poller.later(self._resume)
+            poller.later(self._resume)
 
     def _resume(self) -> None:
         self.queued = False
-        if self.readable and self.sock.fileno() >= 0:
+        if self.readable:
             self.pump()
+
+    def round_ended(self) -> None:
+        """All events of the round were handed out: send what waits for that, and the other side's FIN."""
+        if self.shut:
+            return
+        if self.pending is not None:
+            self.flush()
+        elif self.peer.eof:
+            self.pass_fin()
 
     def flush(self) -> None:
         """Send what is pending; when it is all gone, let the peer read on."""
@@ -162,7 +182,7 @@ class Leg:
             self.sent += sent
             self.last = self.poller.now
             if sent < len(pending):
-                self.pending = pending[sent:]
+                self.pending = memoryview(pending)[sent:]
                 return
         self.pending = None
         peer = self.peer
@@ -175,17 +195,23 @@ class Leg:
         self.eof = True
         self.readable = False
         self.last = self.poller.now
-        peer = self.peer
-        if peer.pending is None:
-            peer.pass_fin()
+        # the other side's FIN may be there too, and then nobody needs to be told of this one
+        self.poller.at_round_end(self.peer)
 
     def pass_fin(self) -> None:
         """Everything was sent: pass the other side's FIN on."""
         self.shut = True
-        if self.eof and self.peer.shut:
-            self.owner.relay_done(self)
+        peer = self.peer
+        if self.eof and (peer.shut or peer.pending is None):
+            self.owner.relay_done(self if peer.shut else peer)
             return
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self.owner.leg_failed(self, error, sending=True)
+
+    def release(self) -> None:
+        """The relay is over: let go of peer and owner, which are freed at once where nothing refers in a circle."""
+        self.released = self.eof = self.shut = True
+        self.pending = None
+        del self.owner, self.peer

@@ -194,7 +194,7 @@ class TcpSession(Session):
         if mask & (ERROR | HANGUP):
             self._drop_attempt(pending_error(sock))
         elif mask & WRITABLE:
-            self._connected(sock, ending=bool(mask & ENDING))
+            self._connected(sock, mask)
 
     def _drop_attempt(self, error: OSError) -> None:
         sock, self._connecting = self._connecting, None
@@ -202,7 +202,7 @@ class TcpSession(Session):
             self._terms.poller.close(sock)
         self._connect(self._attempt_failed(error))
 
-    def _connected(self, sock: SocketType, *, ending: bool) -> None:
+    def _connected(self, sock: SocketType, mask: int) -> None:
         terms = self._terms
         now = terms.poller.now
         backend = self.backend
@@ -220,7 +220,8 @@ class TcpSession(Session):
         client = self._client_leg
         leg = self._backend_leg = Leg(sock, self, terms.poller)
         # its words and its FIN may have come with the connection, in one edge
-        leg.ending = ending
+        leg.ending = bool(mask & ENDING)
+        leg.readable = bool(mask & READ_SIDE)
         leg.peer = client
         client.peer = leg
         terms.poller.redirect(sock.fileno(), leg.on_ready)
@@ -232,8 +233,8 @@ class TcpSession(Session):
         if first:
             leg.pending = memoryview(first)
         leg.flush()
-        # the backend may speak first, and its edge went to the connecting state
-        if self.state == "open":
+        # a leg that is released has no bytes to move any more
+        if leg.readable:
             leg.pump()
 
     # -- what the legs tell -----------------------------------------------------------------------------------------
@@ -321,13 +322,13 @@ class TcpSession(Session):
         abort = self.state == "open" and (reason.cause in _ABORTS or self._undelivered())
         self.state = "closed"
         terms.timers.cancel(self)
-        for leg in (self._client_leg, self._backend_leg):
-            if leg is not None:
-                leg.eof = True  # a leg that is in the middle of a callback reads no further
         for sock in self.sockets():
             if abort:
                 reset_on_close(sock)
             poller.close(sock)
+        self._client_leg.release()
+        if self._backend_leg is not None:
+            self._backend_leg.release()
         if self.backend is not None:
             terms.cluster.released(self.backend)
         terms.table.closed(self, reason)

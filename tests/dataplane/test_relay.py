@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.dataplane.poller import READABLE, Poller
-from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ
+from netappliance.dataplane.receive_buffer import BUFFER_SIZE
 from netappliance.dataplane.relay import Leg
 
 
@@ -243,14 +243,13 @@ class RelayTests(PollerTestCase):
                 sent += self.client.send(block)
             except BlockingIOError:
                 held = self.owner.right.pending
-                before = held.nbytes if held is not None else 0
+                before = len(held) if held is not None else 0
                 self.turn(1)
                 after = self.owner.right.pending
-                if after is not None and after.nbytes == before:
+                if after is not None and len(after) == before:
                     break
         assert self.owner.right.pending is not None
-        self.assertLessEqual(self.owner.right.pending.nbytes, BUFFER_SIZE)
-        self.assertEqual(self.owner.left.window, FIRST_READ)
+        self.assertLessEqual(len(self.owner.right.pending), BUFFER_SIZE)
         self.client.shutdown(socket.SHUT_WR)
         got = b""
         while True:

@@ -139,10 +139,10 @@ class TunnelSession(Session):
         self.state = "closed"
         frontend.timers.cancel(self)
         for leg in (self._client_leg, self._backend_leg):
-            leg.eof = True  # a leg that is in the middle of a callback reads no further
             if abort:
                 reset_on_close(leg.sock)
             frontend.poller.close(leg.sock)
+            leg.release()
         if self.backend is not None:
             self._pool.forget(self.backend)
         try:
