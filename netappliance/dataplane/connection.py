@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, READY, WRITABLE, Poller
 from netappliance.dataplane.transport import Transport
 
 #: bytes of a second buffer from which on copying it behind the first costs more than a call that takes both
-GATHER = 8192
+GATHER: Final = 8192
+#: bytes that wait for the end of a round rather than go out at once: what one read may bring
+MOST_AT_ROUND_END: Final = 64 * 1024
 #: buffers that the kernel takes in one call (IOV_MAX, limits.h)
-MOST_BUFFERS = 1024
+MOST_BUFFERS: Final = 1024
 
 
 class StreamConnection:
@@ -110,13 +113,8 @@ class StreamConnection:
         if count < size:
             self.out = memoryview(_beyond(pieces, count))
 
-    def write_at_round_end(self, data: bytes) -> None:
-        """Send when all events of the poller's round were handed out; see :meth:`Poller.at_round_end`."""
-        self.outgoing = data
-        self.poller.at_round_end(self)
-
     def round_ended(self) -> None:
-        """Send what waited for this, unless it was taken back meanwhile."""
+        """Send what is ``outgoing``, unless it was taken back meanwhile; see :meth:`Poller.at_round_end`."""
         data = self.outgoing
         if data:
             self.outgoing = b""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 #: ``length`` of a body in chunks, and of a response body that ends with the connection
-CHUNKED = -1
-UNTIL_CLOSE = -2
+CHUNKED: Final = -1
+UNTIL_CLOSE: Final = -2
 
 
 class Request:
@@ -33,40 +33,23 @@ class Request:
     :ivar binds: it holds credentials that bind a backend's connection to this user (NTLM, Negotiate).
     """
 
-    __slots__ = (
-        "authority",
-        "binds",
-        "declared",
-        "expect_continue",
-        "forwarded_host",
-        "host",
-        "identity",
-        "keep_alive",
-        "length",
-        "lines",
-        "method",
-        "minor",
-        "port",
-        "target",
-        "upgrade",
-    )
+    authority: bytes = b""
+    forwarded_host: bytes = b""
+    host: bytes = b""
+    port: int = 0
+    length: int = 0
+    declared: bool = False
+    expect_continue: bool = False
+    upgrade: bytes = b""
+    binds: bool = False
+    identity: list[tuple[bytes, bytes]] | None = None
 
     def __init__(self, method: bytes, target: bytes, minor: int, lines: list[bytes]) -> None:
         self.method = method
         self.target = target
         self.minor = minor
         self.lines = lines
-        self.authority = b""
-        self.forwarded_host = b""
-        self.host = b""
-        self.port = 0
-        self.length = 0
-        self.declared = False
         self.keep_alive = minor == 1
-        self.expect_continue = False
-        self.upgrade = b""
-        self.binds = False
-        self.identity: list[tuple[bytes, bytes]] | None = None
 
     @property
     def path(self) -> bytes:
@@ -85,17 +68,16 @@ class Response:
     :ivar keep_alive: the backend's connection can carry another request. :ivar upgrade: as in :class:`Request`.
     """
 
-    __slots__ = ("declared", "keep_alive", "length", "lines", "minor", "reason", "status", "upgrade")
+    length: int = 0
+    declared: int = -1
+    upgrade: bytes = b""
 
     def __init__(self, status: int, reason: bytes, minor: int, lines: list[bytes]) -> None:
         self.status = status
         self.reason = reason
         self.minor = minor
         self.lines = lines
-        self.length = 0
-        self.declared = -1
         self.keep_alive = minor == 1
-        self.upgrade = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import json
 from ipaddress import ip_network
-from types import SimpleNamespace
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.clusters.backend import Backend
+from netappliance.clusters.backend_section import BackendSection
 from netappliance.http.access_log import common_line, json_line
 from netappliance.http.identity import KINDS, ClientIdentity, IdentityRules
-from netappliance.http.message import Request
+from netappliance.http.message import Exchange, Request
+from netappliance.http.record import Record
+from netappliance.http.routing.route import Route
+from netappliance.http.streams.session import HttpSession
 from netappliance.sessions.reasons import SHUTDOWN
 from netappliance.sessions.session import unix_address
+from tests.http.exchange.world import World
 
 
-def record(path: bytes, octets: bytes) -> Any:
-    """Return a forwarded request of a unix socket's client, with these octets wherever strangers have a say."""
+def record(path: bytes, octets: bytes) -> Record:
+    """Return what is known of a request of a unix socket's client, with these octets wherever strangers have a say."""
     request = Request(octets, octets, 1, [b"Referer: " + octets, b"User-Agent: " + octets])
     request.authority = octets
-    session = SimpleNamespace(
-        identity=None, id=1, listener="web", client=unix_address(path), local=("", 0), head_began=0.0
-    )
-    return SimpleNamespace(
-        **dict.fromkeys(("status", "rx_bytes", "tx_bytes", "retries", "sent_bytes"), 0),
-        **dict.fromkeys(("connect_s", "first_byte_s", "started"), 0.0),
-        session=session,
-        request=request,
-        route=SimpleNamespace(name="a b", cluster='c "d'),
-        backend=SimpleNamespace(id="unix:/a b"),
-        reason=SHUTDOWN,
-        notes={"user": octets.decode("latin-1")},
-        kind="http",
-        request_id=b"1",
-    )
+    session = HttpSession("http", "web", unix_address(path), ("", 0), 0.0)
+    session.id = 1
+    made = Record(session, request, b"1", 0.0)
+    made.route = route = Route(World().service.routes[0].section)
+    route.name, route.cluster = "a b", 'c "d'
+    made.backend = Backend(BackendSection("unix:/a b", "", 0, "/a b"), 1, "/a b", "unix:/a b")
+    made.reason = SHUTDOWN
+    view = Exchange(request, "", "web", 0, False, "", "", (), 0.0, b"1")
+    view.notes["user"] = octets.decode("latin-1")
+    made.view = view
+    return made
 
 
 class LineTests(SynchronousTestCase):
@@ -57,6 +57,7 @@ class LineTests(SynchronousTestCase):
             made = record(b"", b"/")
             made.session.client = (peer, 4000)
             made.session.identity = ClientIdentity(rules, made.session.client, ("", 0), b"1")
+            assert made.request is not None
             made.request.identity = [(b"x-forwarded-for", b"192.0.2.7")]
             line = json.loads(json_line(made, 0.0, 1.0))
             self.assertEqual((line.get("origin", ""), line["client"]), (origin, f"{peer}:4000"))

@@ -93,7 +93,9 @@ class BackendPool(Lender):
             kept.append(connection)
             if not self.timer_slot:
                 self.timers.schedule(self, self.poller.now + section.pool_idle_timeout_s)
-        self._released(backend)
+        self.cluster.released(backend)
+        if self.queue:
+            self._wake_later()
 
     def spoke(self, connection: H1BackendConnection) -> None:
         """An idle connection ended or spoke unasked; nothing is done with one that is not idle (any more)."""

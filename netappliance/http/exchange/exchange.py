@@ -58,7 +58,6 @@ class LiveExchange(Record, TunnelOwner):
         super().__init__(session, request, request_id, frontend.poller.now)
         self.frontend = frontend
         self.stream = stream
-        self._sent_before = stream.sent_bytes()
 
     # -- the request --------------------------------------------------------------------------------------------------
 
@@ -92,8 +91,13 @@ class LiveExchange(Record, TunnelOwner):
         pool = target.pool
         if pool.queue and pool.crowded():
             self._go_on(way, way.wait(self, frontend.poller.now))
+            return
+        failure = way.choose(self, frontend.response_framing, session.client[1], self.started)
+        if way.reused and way.stream is not None:
+            self.backend = way.backend
+            self._send_request(way, way.stream)
         else:
-            self._choose(way, NO_BACKEND)
+            self._go_on(way, failure)
 
     def _choose(self, way: WayToBackend, reason: CloseReason) -> None:
         frontend = self.frontend
@@ -126,7 +130,7 @@ class LiveExchange(Record, TunnelOwner):
                 return
             content, way.trailers = taken
             way.received += len(content)
-            way.content += content
+            way.content = way.content + content if way.content else content
             way.uploading_since = now
         way.replayable = way.reused and way.request.method in IDEMPOTENT
         stream.request(way.request, way.identity, self.request_id, way.content, way.trailers)
@@ -188,17 +192,17 @@ class LiveExchange(Record, TunnelOwner):
     def backend_interim(self, response: Response, rest: bytes) -> bool:
         """Pass a 1xx on, or become a tunnel."""
         way = self.way
-        if way is None or way.stream is None:
+        stream = way.stream if way is not None else None
+        if way is None or stream is None:
             return False
         if response.status == 101:
-            self._upgrade(way, way.stream, response, rest)
+            self._upgrade(way, stream, response, rest)
             return False
         self.interim += 1
         if self.interim > MAX_INTERIM:
             self.backend_refused(Refusal(502, "too many interim responses"))
             return False
         way.replayable = False
-        stream = way.stream
         self.stream.interim(response)
         return way.stream is stream
 
@@ -264,7 +268,8 @@ class LiveExchange(Record, TunnelOwner):
         behind.unread = rest
         before = self.stream.switch(response)
         tunnel = TunnelSession(self.frontend, self.session, before, behind, stream.whose(), way.target.pool, self)
-        tunnel.start()
+        # whatever happens from here on is the tunnel's
+        self.frontend.poller.call(tunnel.start)
 
     # -- failures -----------------------------------------------------------------------------------------------------
 
@@ -423,7 +428,6 @@ class LiveExchange(Record, TunnelOwner):
             return
         self.booked = True
         self.reason = reason
-        self.sent_bytes += self.stream.sent_bytes() - self._sent_before
         frontend, way, request = self.frontend, self.way, self.request
         statistics = frontend.local if way is None else way.target.statistics
         seconds = frontend.poller.now - self.started
@@ -433,6 +437,7 @@ class LiveExchange(Record, TunnelOwner):
             statistics.retries += way.retries
         log = frontend.log
         if log is not None:
+            self.sent_bytes += self.stream.response_bytes()
             log.write(self, seconds)
         route = self.route
         if self.view is not None and route is not None and route.chain is not None:

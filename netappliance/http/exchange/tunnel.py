@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from socket import SocketType
+from typing import ClassVar
 
 from mypy_extensions import trait
 
@@ -41,7 +42,7 @@ class TunnelSession(Session):
 
     __slots__ = ("_backend_leg", "_client_leg", "_frontend", "_owner", "_pool", "timer_slot")
 
-    logged = False
+    logged: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -15,15 +15,20 @@ CODING_IN_1_0 = Refusal(400, "transfer-encoding in HTTP/1.0")
 UNSUPPORTED = Refusal(501, "unsupported transfer coding")
 
 
+def plain_length(value: bytes) -> int:
+    """Return what a single stripped value says; -1 when it is not just a number."""
+    return int(value) if value.isdigit() and len(value) <= _DIGITS else -1
+
+
 def content_length(values: list[bytes]) -> int | Refusal:
     """
     Judge the values of all Content-Length lines; equal ones count as one (RFC 9110 section 8.6).
 
     :param values: stripped, at least one.
     """
-    if len(values) == 1 and values[0].isdigit() and len(values[0]) <= _DIGITS:
-        return int(values[0])
-    found = -1
+    found = plain_length(values[0]) if len(values) == 1 else -1
+    if found >= 0:
+        return found
     for value in values:
         for item in value.split(b",") if b"," in value else (value,):
             digits = item.strip(b" \t")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Final
+
 from netappliance.http.identity import ClientIdentity
 from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
 
-_CHUNKED_LINE = b"Transfer-Encoding: chunked"
+_CHUNKED_LINE: Final = b"Transfer-Encoding: chunked"
 _PHRASES = {
     200: b"OK",
     204: b"No Content",
@@ -16,43 +18,86 @@ _PHRASES = {
 }
 
 
-def request_head(request: Request, identity: ClientIdentity, request_id: bytes) -> bytes:
-    """Return the head for the backend, always HTTP/1.1 and without Connection, which means that we would go on."""
+class WrittenLines:
+    """
+    Lines with numbers in them, remembered for the numbers that come again.
+
+    :cvar LIMIT: of each kind; backends and clients choose them.
+    """
+
+    LIMIT: ClassVar[int] = 1024
+
+    def __init__(self) -> None:
+        self._lengths: dict[int, bytes] = {}
+        self._statuses: dict[tuple[int, bytes], bytes] = {}
+
+    def content_length(self, size: int) -> bytes:
+        """Return the field line."""
+        line = self._lengths.get(size)
+        if line is None:
+            if len(self._lengths) >= self.LIMIT:
+                self._lengths.clear()
+            line = self._lengths[size] = b"Content-Length: %d" % size
+        return line
+
+    def status(self, status: int, phrase: bytes) -> bytes:
+        """Return the status line; the usual phrase stands for an empty one."""
+        line = self._statuses.get((status, phrase))
+        if line is None:
+            if len(self._statuses) >= self.LIMIT:
+                self._statuses.clear()
+            line = b"HTTP/1.1 %d %b" % (status, phrase or _PHRASES.get(status, b""))
+            self._statuses[status, phrase] = line
+        return line
+
+
+_lines: Final = WrittenLines()
+
+
+def request_head(request: Request, identity: ClientIdentity, request_id: bytes, body: bytes = b"") -> bytes:
+    """
+    Return the head for the backend, always HTTP/1.1 and without Connection, which means that we would go on.
+
+    :param body: comes right behind it.
+    """
     parts = [request.method + b" " + request.target + b" HTTP/1.1", b"Host: " + request.authority]
     parts += request.lines
     identity.write(parts, request, request_id)
     if request.length == CHUNKED:
         parts.append(_CHUNKED_LINE)
     elif request.declared:
-        parts.append(b"Content-Length: %d" % request.length)
+        parts.append(_lines.content_length(request.length))
     if request.expect_continue:
         parts.append(b"Expect: 100-continue")
     if request.upgrade:
         parts.append(b"Connection: Upgrade\r\nUpgrade: " + request.upgrade)
-    parts.append(b"\r\n")
+    parts.append(b"")
+    parts.append(body)
     return b"\r\n".join(parts)
 
 
-def response_head(response: Response, minor: int, *, keep_alive: bool) -> bytes:
+def response_head(response: Response, minor: int, *, keep_alive: bool, body: bytes = b"") -> bytes:
     """
     Return the head of a final response for the client.
 
     :param minor: of the client's HTTP version; one of 1.0 gets no chunks but the end of the connection.
+    :param body: comes right behind it.
     """
-    status = response.status
-    parts = [b"HTTP/1.1 %d %b" % (status, response.reason or _PHRASES.get(status, b""))]
+    parts = [_lines.status(response.status, response.reason)]
     parts += response.lines
-    if response.length in (CHUNKED, UNTIL_CLOSE):
+    length = response.length
+    if length in (CHUNKED, UNTIL_CLOSE):
         if minor:
             parts.append(_CHUNKED_LINE)
     elif response.declared >= 0:
-        parts.append(b"Content-Length: %d" % response.declared)
+        parts.append(_lines.content_length(response.declared))
     if keep_alive:
         if not minor:
             parts.append(b"Connection: keep-alive")
     else:
         parts.append(b"Connection: close")
-    parts.append(b"\r\n")
+    parts.append(b"")
+    parts.append(body)
     return b"\r\n".join(parts)
 
 

@@ -1,17 +1,28 @@
-"""Which fields concern this hop, and what is done with each: one dictionary look-up per field line."""
+"""Which fields concern this hop, and what is done with each: one look-up per field line."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import ClassVar, Final
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,256}")
 
-#: what becomes of a field line that does not just pass
-DROP, HOST, LENGTH, CODING, CONNECTION, UPGRADE, EXPECT, IDENTITY, AUTHORIZATION, MALFORMED = range(10)
-#: the interpreter has one object for each single octet, so that identity does for equality where it says yes
-_COLON = b":"
+#: what becomes of a field line: these do not just pass ...
+DROP: Final = 0
+HOST: Final = 1
+LENGTH: Final = 2
+CODING: Final = 3
+CONNECTION: Final = 4
+UPGRADE: Final = 5
+EXPECT: Final = 6
+IDENTITY: Final = 7
+AUTHORIZATION: Final = 8
+#: ... these do; of the second kind hardly two are alike ...
+PASSES: Final = 9
+PASSES_ONCE: Final = 10
+#: ... and this is no field
+MALFORMED: Final = 11
 
 _HOP_BY_HOP = {
     b"keep-alive": DROP,
@@ -38,44 +49,64 @@ _IDENTITY = (b"forwarded", b"x-real-ip", b"x-request-id")
 PROTECTED = frozenset((b"host", b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"cookie"))
 
 
+#: fields whose values seldom come twice: their lines are not worth remembering
+_VARYING = frozenset(
+    b"cookie set-cookie referer if-none-match if-modified-since etag last-modified traceparent x-request-id".split()
+)
+#: bytes of a line beyond which it is not remembered
+_LONGEST_LINE = 160
+
+
 class FieldNames:
     """
-    Name as sent -> what becomes of the line; judges a name when it is first seen and remembers up to ``LIMIT``.
+    What becomes of field lines: names are judged when they are first seen and remembered, up to ``LIMIT`` of them, and
+    so are whole lines that just pass, for most lines of most messages have come before.
 
     A name that differs from a special one by ``_`` for ``-`` only is dropped: CGI gives both the same variable.
     """
 
-    #: names remembered; peers choose them
-    LIMIT: Final = 2048
+    #: names remembered, and lines; peers choose them
+    LIMIT: ClassVar[int] = 2048
 
     def __init__(self, special: dict[bytes, int]) -> None:
         self._special = special
-        self._known: dict[bytes, int | None] = {}
+        self._known: dict[bytes, int] = {}
+        self._passing: set[bytes] = set()
 
-    def special(self, lines: list[bytes]) -> list[tuple[int, bytes, bytes]] | None:
+    def unknown(self, lines: list[bytes]) -> list[bytes]:
+        """Return the lines that are not known to pass; those that are hold no octet that may not be in a head."""
+        passing = self._passing
+        return [line for line in lines if line not in passing]
+
+    def special(self, lines: list[bytes], unknown: list[bytes]) -> list[tuple[int, bytes, bytes]] | None:
         """
         Judge field lines and take those out, in place, that do not just pass.
 
+        :param unknown: what :meth:`unknown` returned of them.
         :return: (code, line, value with white space around it) of each of these in order; None when a line is no field.
         """
         known = self._known
-        found = []
-        for line in lines:
+        found: list[tuple[int, bytes, bytes]] = []
+        for line in unknown:
             name, colon, value = line.partition(b":")
-            try:
-                code = known[name]
-            except KeyError:
+            code = known.get(name, -1)
+            if code < 0:
                 code = self._learn(name)
-            if code is not None or colon is not _COLON:
-                if code == MALFORMED or not colon:
-                    return None
-                if code is not None:
-                    found.append((code, line, value))
-        for _, line, _ in found:
-            lines.remove(line)
+            if not colon or code == MALFORMED:
+                return None
+            if code < PASSES:
+                found.append((code, line, value))
+                lines.remove(line)
+            elif code == PASSES and len(line) <= _LONGEST_LINE:
+                self._remember(line)
         return found
 
-    def _learn(self, name: bytes) -> int | None:
+    def _remember(self, line: bytes) -> None:
+        if len(self._passing) >= self.LIMIT:
+            self._passing.clear()
+        self._passing.add(line)
+
+    def _learn(self, name: bytes) -> int:
         code = self._judge(name)
         if code != MALFORMED:
             if len(self._known) >= self.LIMIT:
@@ -83,18 +114,20 @@ class FieldNames:
             self._known[name] = code
         return code
 
-    def _judge(self, name: bytes) -> int | None:
+    def _judge(self, name: bytes) -> int:
         if not _TOKEN.fullmatch(name):
             return MALFORMED
         lowered = name.lower()
         code = self._special.get(lowered)
-        if code is None and b"_" in lowered:
+        if code is not None:
+            return code
+        if b"_" in lowered:
             lowered = lowered.replace(b"_", b"-")
             if lowered in self._special or lowered.startswith(b"x-forwarded-"):
                 return DROP
-        if code is None and IDENTITY in self._special.values() and lowered.startswith(b"x-forwarded-"):
+        elif lowered.startswith(b"x-forwarded-") and IDENTITY in self._special.values():
             return IDENTITY
-        return code
+        return PASSES_ONCE if lowered in _VARYING else PASSES
 
 
 def request_names(identity: Iterable[bytes] = ()) -> FieldNames:
@@ -108,11 +141,9 @@ def response_names() -> FieldNames:
 
 
 #: every octet that may be in a head besides CR and LF: visible ASCII, space, tab, obs-text
-ALLOWED = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
-#: index: number of line ends; what is left of a well-formed head without the allowed octets
-LINE_ENDS = [b"\r\n" * count for count in range(1025)]
+ALLOWED: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 #: field lines that a head may have at most
-MAX_FIELDS = len(LINE_ENDS) - 1
+MAX_FIELDS: Final = 1024
 
 
 _BAD_LINE = re.compile(rb"[^\t\x20-\x7e\x80-\xff\r\n]|\r(?=[^\n])|(?<!\r)\n")

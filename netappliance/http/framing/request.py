@@ -10,14 +10,17 @@ from netappliance.http.framing.authority import Authorities
 from netappliance.http.message import Refusal, Request
 
 _LONGEST_METHOD = 64
-_ALLOWED, _LINE_ENDS = names.ALLOWED, names.LINE_ENDS
-_HOST, _CONNECTION, _DROP, _AUTHORIZATION = names.HOST, names.CONNECTION, names.DROP, names.AUTHORIZATION
+_ALLOWED: Final = names.ALLOWED
 #: schemes whose credentials make servers take the whole connection for the user's (RFC 4559 section 6)
 _BINDING = (b"ntlm", b"negotiate")
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
 _VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([/?][^#]*)?", re.IGNORECASE)
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
+
+#: octets as numbers: asked for one as bytes, ``in`` makes an exception first
+_HASH: Final = 0x23
+_TAB: Final = 0x09
 
 BAD_OCTET = Refusal(400, "invalid octet or line end")
 BAD_REQUEST_LINE = Refusal(400, "malformed request line")
@@ -33,75 +36,6 @@ NO_CONNECT = Refusal(501, "connect is not served")
 TARGET_TOO_LONG = Refusal(414, "target too long")
 HEAD_TOO_LARGE = Refusal(431, "header block too large")
 TOO_MANY_FIELDS = Refusal(431, "too many fields")
-
-
-_NOTHING = Request(b"", b"", 1, [])
-
-
-class LastHead:
-    """
-    The fields of a connection's last request, byte for byte, and what they were judged to be.
-
-    A client that sends the same fields with each request has them judged once. What is remembered is of one connection,
-    and of its last request, so that nobody can fill it for others.
-
-    :ivar fields: from the end of the request line to the end of the head; empty = nothing is remembered.
-    """
-
-    __slots__ = ("_lines", "_missed", "_request", "fields")
-
-    #: after so many requests that were different each time nothing is remembered for a while
-    GIVE_UP: Final = 8
-    PAUSE: Final = 256
-
-    def __init__(self) -> None:
-        self.fields = b""
-        self._missed = 0
-        self._request = _NOTHING
-        self._lines: tuple[bytes, ...] = ()
-
-    def forget(self) -> None:
-        """Let the memory go while the connection is idle."""
-        self.fields = b""
-        self._request = _NOTHING
-        self._lines = ()
-
-    def remember(self, head: bytes, request: Request) -> None:
-        """Keep the fields of a request without a body; ``head`` is all of it."""
-        self._missed += 1
-        target_at = len(request.method) + 1
-        plain = head[target_at : target_at + 1] == b"/"  # an absolute target has said the host
-        if self._missed % self.PAUSE > self.GIVE_UP or request.length or request.declared or not plain:
-            self.fields = b""
-            return
-        self.fields = head[head.find(b"\r\n") :]
-        self._lines = tuple(request.lines)
-        # filters may change the request, so what is kept is a copy
-        kept = self._request = Request(b"", b"", request.minor, [])
-        kept.authority, kept.host, kept.port = request.authority, request.host, request.port
-        kept.keep_alive, kept.upgrade = request.keep_alive, request.upgrade
-        kept.expect_continue = request.expect_continue
-        kept.identity = request.identity and list(request.identity)
-
-    def again(self, line: bytes, max_target: int) -> Request | None:
-        """Return the request that the line makes with these fields; None when the line is not of the usual kind."""
-        method, _, rest = line.partition(b" ")
-        target, _, version = rest.partition(b" ")
-        known = self._request
-        if _VERSIONS.get(version) != known.minor or method not in _METHODS or target[:1] != b"/":
-            return None
-        if line.translate(None, _ALLOWED) or b"#" in target or b"\t" in target or not target.isascii():
-            return None
-        if len(target) > max_target:
-            return None
-        self._missed = 0
-        request = Request(method, target, known.minor, list(self._lines))
-        request.authority, request.host, request.port = known.authority, known.host, known.port
-        request.keep_alive, request.upgrade = known.keep_alive, known.upgrade
-        request.expect_continue = known.expect_continue
-        if known.identity is not None:
-            request.identity = list(known.identity)
-        return request
 
 
 class RequestFraming:
@@ -127,11 +61,10 @@ class RequestFraming:
         self._names = names.request_names(identity)
         self._authorities = Authorities()
 
-    def parse(self, data: bytes, start: int = 0, last: LastHead | None = None) -> tuple[Request | Refusal, int] | None:
+    def parse(self, data: bytes, start: int = 0) -> tuple[Request | Refusal, int] | None:
         """
         Judge the head at ``start`` of what was received.
 
-        :param last: of the connection; makes no difference but in time.
         :return: the head and the offset of what follows it; a refusal (after which nothing may be read as a request
             any more); or None when more bytes are needed.
         """
@@ -139,15 +72,8 @@ class RequestFraming:
             start += 2  # one empty line before a request is forgiven (RFC 9112 section 2.2)
         if start == 0 and data[-4:] == b"\r\n\r\n" and len(data) <= self.max_head:
             # most likely one request without a body; with an empty line further up it would have a field without name
-            if last is not None and last.fields and data.endswith(last.fields):
-                again = last.again(data[: -len(last.fields)], self.max_target)
-                if again is not None:
-                    return again, len(data)
             judged = self._judge(data, 0, len(data) - 4)
-            request = judged[0]
-            if isinstance(request, Request):
-                if last is not None:
-                    last.remember(data, request)
+            if isinstance(judged[0], Request):
                 return judged
         end = data.find(b"\r\n\r\n", start, start + self.max_head)
         if end < 0:
@@ -156,38 +82,41 @@ class RequestFraming:
         return self._judge(data, start, end)
 
     def _judge(self, data: bytes, start: int, end: int) -> tuple[Request | Refusal, int]:
-        head = data[start:end]
-        lines = head.split(b"\r\n")
-        count = len(lines) - 1
-        if count > self.max_fields or head.translate(None, _ALLOWED) != _LINE_ENDS[count]:
+        lines = data[start:end].split(b"\r\n")
+        # the request line is no field, so it is the first of those that are not known
+        unknown = self._names.unknown(lines)
+        if len(lines) - 1 > self.max_fields or b"".join(unknown).translate(None, _ALLOWED):
             return _first_problem(data[start : end + 4]) or TOO_MANY_FIELDS, start
-        try:
-            method, target, version = lines.pop(0).split(b" ")
-        except ValueError:
+        del lines[0]
+        words = unknown.pop(0).split(b" ")
+        if len(words) != 3:
             return BAD_REQUEST_LINE, start
-        minor = _VERSIONS.get(version)
-        if minor is None or (method not in _METHODS and not _is_method(method)):
+        method, target, version = words
+        minor = _VERSIONS.get(version, -1)
+        if minor < 0 or (method not in _METHODS and not _is_method(method)):
             return BAD_REQUEST_LINE, start
         if len(target) > self.max_target:
             return TARGET_TOO_LONG, start
         request = Request(method, target, minor, lines)
-        return self._judge_fields(request, lines) or request, end + 4
+        return self._judge_fields(request, lines, unknown) or request, end + 4
 
-    def _judge_fields(self, request: Request, lines: list[bytes]) -> Refusal | None:
-        found = self._names.special(lines)
+    def _judge_fields(self, request: Request, lines: list[bytes], unknown: list[bytes]) -> Refusal | None:
+        found = self._names.special(lines, unknown)
         if found is None:
             return BAD_FIELD
         host: bytes | None = None
         special: list[tuple[int, bytes, bytes]] | None = None
         for code, line, value in found:
-            if code == _HOST:
+            if code == names.HOST:
                 if host is not None:
                     return SEVERAL_HOSTS
                 host = value.strip(b" \t")
-            elif code == _AUTHORIZATION:
+            elif code == names.CONNECTION and value == b" keep-alive" and request.minor:
+                continue
+            elif code == names.AUTHORIZATION:
                 lines.append(line)
                 request.binds = request.binds or value.strip(b" \t").lower().startswith(_BINDING)
-            elif code != _DROP and (code != _CONNECTION or value != b" keep-alive" or not request.minor):
+            elif code != names.DROP:
                 special = [*(special or ()), (code, line, value.strip(b" \t"))]
         return self._place(request, host) or (self._judge_special(request, special) if special else None)
 
@@ -205,7 +134,7 @@ class RequestFraming:
             request.authority = host
             request.host, request.port = authority
         if target[:1] == b"/":
-            if b"#" in target or b"\t" in target or not target.isascii():
+            if _HASH in target or _TAB in target or not target.isascii():
                 return BAD_TARGET
             return NO_CONNECT if request.method == b"CONNECT" else None
         if request.method == b"CONNECT":
@@ -215,7 +144,7 @@ class RequestFraming:
         return self._place_absolute(request, target)
 
     def _place_absolute(self, request: Request, target: bytes) -> Refusal | None:
-        match = _ABSOLUTE.fullmatch(target) if target.isascii() and b"\t" not in target else None
+        match = _ABSOLUTE.fullmatch(target) if target.isascii() and _TAB not in target else None
         if match is None:
             return BAD_TARGET
         named = self._authorities[match[2]]

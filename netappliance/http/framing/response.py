@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from netappliance.http.framing import body_length, names
 from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
@@ -12,8 +13,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x
 _STATUS_START = b"HTTP/1."
 _STATUS_LINES = 1024
 
-_ALLOWED, _LINE_ENDS = names.ALLOWED, names.LINE_ENDS
-_LENGTH, _CODING, _CONNECTION, _UPGRADE = names.LENGTH, names.CODING, names.CONNECTION, names.UPGRADE
+_ALLOWED: Final = names.ALLOWED
 
 BAD_OCTET = Refusal(502, "invalid octet or line end")
 BAD_STATUS_LINE = Refusal(502, "malformed status line")
@@ -48,16 +48,17 @@ class ResponseFraming:
             part = data[start : start + self.max_head]
             refusal = _first_problem(part) or (HEAD_TOO_LARGE if len(part) >= self.max_head else None)
             return None if refusal is None else (refusal, start)
-        head = data[start:end]
-        lines = head.split(b"\r\n")
-        count = len(lines) - 1
-        if count > self.max_fields or head.translate(None, _ALLOWED) != _LINE_ENDS[count]:
+        lines = data[start:end].split(b"\r\n")
+        # the status line is no field, so it is the first of those that are not known
+        unknown = self._names.unknown(lines)
+        if len(lines) - 1 > self.max_fields or b"".join(unknown).translate(None, _ALLOWED):
             return _first_problem(data[start : end + 2]) or HEAD_TOO_LARGE, start
-        first = lines.pop(0)
+        del lines[0]
+        first = unknown.pop(0)
         known = self._status_lines.get(first) or self._status(first)
         if known is None:
             return BAD_STATUS_LINE, start
-        found = self._names.special(lines)
+        found = self._names.special(lines, unknown)
         if found is None:
             return BAD_FIELD, start
         response = Response(known[1], known[2], known[0], lines)
@@ -79,12 +80,9 @@ def _usual(response: Response, found: list[tuple[int, bytes, bytes]]) -> bool:
     """Take up the fields of most responses: one Content-Length, perhaps keep-alive. False when there is more to it."""
     length = -1
     for code, _, value in found:
-        if code == _LENGTH and length < 0:
-            judged = body_length.content_length([value.strip(b" \t")])
-            if isinstance(judged, Refusal):
-                return False
-            length = judged
-        elif code != _CONNECTION or value != b" keep-alive" or not response.minor:
+        if code == names.LENGTH and length < 0:
+            length = body_length.plain_length(value.strip(b" \t"))
+        elif code != names.CONNECTION or value != b" keep-alive" or not response.minor:
             return False
     if length < 0 or response.status < 200 or response.status in (204, 304):
         return False
@@ -97,13 +95,13 @@ def _judge_fields(response: Response, found: list[tuple[int, bytes, bytes]], met
     codings: list[bytes] | None = None
     connection = upgrade = b""
     for code, _, value in found:
-        if code == _LENGTH:
+        if code == names.LENGTH:
             lengths = [*(lengths or ()), value.strip(b" \t")]
-        elif code == _CODING:
+        elif code == names.CODING:
             codings = [*(codings or ()), value.strip(b" \t")]
-        elif code == _CONNECTION:
+        elif code == names.CONNECTION:
             connection = connection + b"," + value if connection else value
-        elif code == _UPGRADE:
+        elif code == names.UPGRADE:
             upgrade = value.strip(b" \t")
     if connection:
         refusal = _judge_connection(response, connection, upgrade)

@@ -200,6 +200,10 @@ class H1Connection(StreamConnection):
         self.body_left = 0
         self.decoder = None
 
+    def blocked(self) -> bool:
+        """Say whether bytes wait for the peer to take them."""
+        return self.out is not None
+
     def pause(self) -> None:
         """Nobody takes what comes of the body for now."""
         self.flowing = False

@@ -9,7 +9,7 @@ from socket import SocketType
 from mypy_extensions import trait
 
 from netappliance.clusters.backend import Backend
-from netappliance.dataplane.connection import GATHER
+from netappliance.dataplane.connection import MOST_AT_ROUND_END
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, READY, WRITABLE, Poller
 from netappliance.dataplane.transport import Transport
 from netappliance.http.framing import chunked, heads
@@ -145,19 +145,23 @@ class H1BackendConnection(H1Connection, BackendStream):
         self, request: Request, identity: ClientIdentity, request_id: bytes, body: bytes, trailers: list[bytes] | None
     ) -> None:
         """Send the head and the beginning of the body."""
-        head = heads.request_head(request, identity, request_id)
         self.chunks_out = request.length == CHUNKED
         size = len(body)
+        if trailers is not None and self.served and size <= MOST_AT_ROUND_END and not self.chunks_out:
+            data = heads.request_head(request, identity, request_id, body)
+            if self.user is not None:
+                self.user.backend_sent(len(data))
+            self.outgoing = data
+            self.poller.at_round_end(self)
+            return
+        head = heads.request_head(request, identity, request_id)
         pieces: Pieces = [body] if size else []
         if self.chunks_out:
             pieces, size = chunked.encode(pieces, size, trailers)
         size += len(head)
         if self.user is not None:
             self.user.backend_sent(size)
-        if trailers is None or not self.served or size >= GATHER:
-            self.write_all([head, *pieces], size)
-        else:
-            self.write_at_round_end(b"".join((head, *pieces)) if pieces else head)
+        self.write_all([head, *pieces], size)
 
     def recall(self) -> int:
         """Take the request back while none of it was sent."""
@@ -173,10 +177,6 @@ class H1BackendConnection(H1Connection, BackendStream):
             if self.user is not None:
                 self.user.backend_sent(size)
             self.write_all(pieces, size)
-
-    def blocked(self) -> bool:
-        """Say whether bytes wait for the backend to take them."""
-        return self.out is not None
 
     def last_words(self) -> None:
         """Nothing can be sent any more: look whether a response is there all the same."""
@@ -213,26 +213,23 @@ class H1BackendConnection(H1Connection, BackendStream):
             if self.hold:
                 data = self.hold + data
                 self.hold = b""
-            if not self._take_heads(user, framing, data) or not more:
+            at = 0
+            while True:
+                parsed = framing.parse(data, self.method, at)
+                if parsed is None:
+                    self.hold = data[at:]
+                    break
+                response, at = parsed
+                if isinstance(response, Refusal):
+                    user.backend_refused(response)
+                    return
+                if response.status >= 200:
+                    self._responded(user, response, data, at)
+                    return
+                if not user.backend_interim(response, data[at:] if response.status == 101 else b""):
+                    return
+            if not more:
                 return
-
-    def _take_heads(self, user: StreamUser, framing: ResponseFraming, data: bytes) -> bool:
-        """Pass on what has come; True when more is to be read for the final head."""
-        at = 0
-        while True:
-            parsed = framing.parse(data, self.method, at)
-            if parsed is None:
-                self.hold = data[at:]
-                return True
-            response, at = parsed
-            if isinstance(response, Refusal):
-                user.backend_refused(response)
-                return False
-            if response.status >= 200:
-                self._responded(user, response, data, at)
-                return False
-            if not user.backend_interim(response, data[at:] if response.status == 101 else b""):
-                return False
 
     def _responded(self, user: StreamUser, response: Response, data: bytes, at: int) -> None:
         """The final head is there, and what of the body came with it."""
@@ -292,8 +289,13 @@ class H1BackendConnection(H1Connection, BackendStream):
     def release(self, *, clean: bool) -> None:
         """Give the connection back; unless all that it carried is over and ``clean`` it is closed."""
         over = not self.awaits_head and not self.body_left and self.out is None and not self.outgoing
-        clean = clean and over and self.reusable and not self.excess and not self.ending
-        self._leave()
+        if over:
+            self.user = None
+            self.served = True
+            clean = clean and self.reusable and not self.excess and not self.ending
+        else:
+            clean = False
+            self._leave()
         self.lender.take_back(self, clean=clean)
 
     def abort(self) -> None:

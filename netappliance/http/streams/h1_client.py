@@ -9,7 +9,6 @@ from netappliance.dataplane.poller import HANGUP, PEER_FIN
 from netappliance.dataplane.transport import Transport
 from netappliance.http.framing import heads
 from netappliance.http.framing.chunked import Pieces
-from netappliance.http.framing.request import LastHead
 from netappliance.http.frontend import Frontend
 from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
 from netappliance.http.streams.h1_response import H1Responder
@@ -54,11 +53,11 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         self.session = HttpSession(frontend.kind, frontend.name, client, local, frontend.poller.now)
         self.session.carrier = self
         self.user: StreamUser | None = None
-        self.last_head = LastHead()
         self.max_content = frontend.limits.max_body_size
         self.deadline = 0.0
         self.timer_slot = 0
         self._end_reason = IDLE_FIN
+        self._sent_before = 0
         self._proxy_header: HeaderReader | None = None
 
     def start(self) -> None:
@@ -105,7 +104,7 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         for _ in range(BUDGET):
             if not self.hold and not self._read_more():
                 break
-            parsed = framing.parse(self.hold, 0, self.last_head)
+            parsed = framing.parse(self.hold)
             if parsed is None:
                 if not self._read_more():
                     break
@@ -118,6 +117,7 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
             self.began = self.responded = False
             self.hold = self.hold[after:]
             self.requests += 1
+            self._sent_before = self.sent
             self.minor = item.minor
             self.goes_on = item.keep_alive
             if item.length:
@@ -132,6 +132,7 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
     def _refuse(self, refusal: Refusal) -> None:
         """Have what was no request answered."""
         self.state = "exchange"
+        self._sent_before = self.sent
         self.began = self.responded = self.goes_on = False
         self.minor = 1
         self.body_left = UNTIL_CLOSE  # whatever follows is thrown away
@@ -216,6 +217,8 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         if isinstance(taken, Refusal):
             return taken
         pieces, size, trailers = taken
+        if len(pieces) == 1 and isinstance(pieces[0], bytes):
+            return pieces[0], trailers
         return b"".join(pieces) if size else b"", trailers
 
     def deliver(self, pieces: Pieces, size: int, trailers: list[bytes] | None) -> bool:
@@ -242,13 +245,9 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         """Tell this one what happens from now on."""
         self.user = user
 
-    def blocked(self) -> bool:
-        """Say whether bytes wait for the client to take them."""
-        return self.out is not None
-
-    def sent_bytes(self) -> int:
-        """Return how much was sent so far."""
-        return self.sent
+    def response_bytes(self) -> int:
+        """Return how much was sent of the present response."""
+        return self.sent - self._sent_before
 
     def took(self) -> None:
         """The client reads."""
@@ -419,7 +418,6 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         if self.state == "exchange" and user is not None:
             deadline = self._late(now) if self.out is not None else user.check(now)
         else:
-            self.last_head.forget()
             if now >= self.deadline:
                 self._expired(self.state)
             deadline = self.deadline

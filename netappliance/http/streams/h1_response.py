@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netappliance.dataplane.connection import GATHER
+from netappliance.dataplane.connection import MOST_AT_ROUND_END
 from netappliance.dataplane.transport import Transport
 from netappliance.http.framing import chunked, heads
 from netappliance.http.framing.chunked import Pieces
@@ -53,16 +53,17 @@ class H1Responder(H1Connection):
         self.goes_on = goes_on
         self.chunks_out = length < 0 and minor == 1
         self.began = True
-        head = heads.response_head(response, minor, keep_alive=goes_on)
+        self.responded = trailers is not None
         if self.chunks_out:
             pieces, size = chunked.encode(pieces, size, trailers)
-        if trailers is None or size >= GATHER or self.processing:
-            self.responded = trailers is not None
-            self.write_all([head, *pieces], size + len(head))
-            self.delivered_yet()
-        else:
-            self.responded = True
-            self.write_at_round_end(b"".join((head, *pieces)) if size else head)
+        if trailers is not None and size <= MOST_AT_ROUND_END and not self.processing:
+            body = b"" if not size else bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+            self.outgoing = heads.response_head(response, minor, keep_alive=goes_on, body=body)
+            self.poller.at_round_end(self)
+            return
+        head = heads.response_head(response, minor, keep_alive=goes_on)
+        self.write_all([head, *pieces], size + len(head))
+        self.delivered_yet()
 
     def send_more(self, pieces: Pieces, size: int, trailers: list[bytes] | None) -> None:
         """Send a further part of the response's body."""

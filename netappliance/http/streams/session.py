@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from socket import SocketType
+from typing import ClassVar
 
 from mypy_extensions import trait
 
@@ -42,7 +43,7 @@ class HttpSession(Session):
     """
 
     #: the access log has a line for each request instead of one for the connection
-    logged = False
+    logged: ClassVar[bool] = False
 
     __slots__ = ("carrier", "head_began", "identity")
 

@@ -179,8 +179,8 @@ class ClientStream:
         """Have :meth:`StreamUser.check` called after so long at most."""
         raise TypeError
 
-    def sent_bytes(self) -> int:
-        """Return how much was sent on the stream's connection so far; the difference is what a response took."""
+    def response_bytes(self) -> int:
+        """Return how much was sent of the response, interim ones included."""
         raise TypeError
 
     def switch(self, response: Response) -> Detached:

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.framing.names import bad_octet, is_token, request_names
+from netappliance.http.framing.names import FieldNames, bad_octet, is_token, request_names
+
+
+def judged(names: FieldNames, lines: list[bytes]) -> list[tuple[int, bytes, bytes]] | None:
+    """Return what is special in these lines."""
+    return names.special(lines, names.unknown(lines))
 
 
 class FieldNamesTests(SynchronousTestCase):
     """Names and their verdicts; what becomes of each is tested with whole heads."""
 
     def test_the_memory_is_bounded(self) -> None:
-        """2048 names, then it begins anew; what is no name is not kept."""
+        """2048 names and as many lines, then it begins anew; what is no name is not kept."""
         names = request_names()
         for number in range(2048):
-            self.assertEqual(names.special([b"X-%d: 1" % number]), [])
-        self.assertIsNone(names.special([b"not a name: 1"]))
-        self.assertEqual(len(names._known), 2048)
-        self.assertEqual(names.special([b"X-One-More: 1", b"X-One-More: 2"]), [])
+            self.assertEqual(judged(names, [b"X-%d: 1" % number]), [])
+        self.assertIsNone(judged(names, [b"not a name: 1"]))
+        self.assertEqual((len(names._known), len(names._passing)), (2048, 2048))
+        self.assertEqual(judged(names, [b"X-One-More: 1", b"X-One-More: 2"]), [])
         self.assertEqual(list(names._known), [b"X-One-More"])
+        self.assertEqual(names._passing, {b"X-One-More: 1", b"X-One-More: 2"})
+
+    def test_lines_that_pass_are_known_when_they_come_again(self) -> None:
+        """But for long ones, those whose values seldom come twice, and those that do not just pass."""
+        names = request_names()
+        lines = [b"Accept: */*", b"X: " + b"x" * 157]
+        others = [b"X: " + b"x" * 158, b"Cookie: a=b", b"Host: a", b"Connection: close", b"X_Forwarded_For: 1"]
+        for _ in range(2):
+            judged(names, [*lines, *others])
+        self.assertEqual(names.unknown([*lines, *others]), others)
 
 
 class OctetTests(SynchronousTestCase):
