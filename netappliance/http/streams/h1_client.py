@@ -313,12 +313,10 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
             try:
                 count = self.recv_into(buffer.data, buffer.first_read)
             except BlockingIOError:
-                self.readable = False
                 return
             except OSError as error:
                 self.lost(error)
                 return
-            self.readable = count == buffer.first_read or (count > 0 and self.ending)
             if not count:
                 self.close(self._end_reason)
                 return

@@ -169,6 +169,11 @@ class LookupTests(SynchronousTestCase):
         ]
         self.assertEqual((_first_name((records, [], [])), _first_name(([], [], []))), ("a.example", ""))
 
+    def test_names_that_are_not_ascii(self) -> None:
+        """They are read, and are none."""
+        record = dns.RRHeader(type=dns.PTR, payload=dns.Record_PTR(b"\xe4.example"))
+        self.assertEqual(_first_name(([record], [], [])), "\ufffd.example")
+
     def test_the_name_servers_of_the_host_are_asked(self) -> None:
         """Those of resolv.conf, at port 53; the local one where there is none. After one second, then after three."""
         path = Path(self.mktemp())
