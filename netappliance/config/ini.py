@@ -122,7 +122,7 @@ class _Reader:
             return
         kind, name = match.group(1).lower(), match.group(2) or ""
         section = RawSection(kind, name, number)
-        self._section, self._skipping = section, False
+        self._section = section
         if name and not _NAME.match(name):
             self.problems.append(
                 ConfigProblem(section.title, "", "a bad name", name, "letters, digits, '_', '-', '.' and ':'", number)

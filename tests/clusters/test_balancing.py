@@ -221,6 +221,8 @@ class PolicyTests(SynchronousTestCase):
         idle = backends([0, 1])
         made = policy("least_connections", idle)
         self.assertEqual(Counter(made.choose(idle, b"", 0.0).id for _ in range(10)), {"b0": 5, "b1": 5})
+        idle[0].active, idle[1].active = 3, 3
+        self.assertEqual({made.choose(idle, b"", 0.0).id for _ in range(4)}, {"b0", "b1"})
         idle[0].active, idle[1].active = 1, 2
         self.assertEqual(made.choose(idle, b"", 0.0).id, "b0")
 

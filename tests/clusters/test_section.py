@@ -140,6 +140,7 @@ class BackendLineTests(SynchronousTestCase):
             ("a-b_c.d:80", "a-b_c.d", 80, "", socket.AF_UNSPEC),
             ("1a:80", "1a", 80, "", socket.AF_UNSPEC),
             (f"{longest}:80", longest, 80, "", socket.AF_UNSPEC),
+            ("unixes.example:80", "unixes.example", 80, "", socket.AF_UNSPEC),
             ("unix:/run/x.sock", "", 0, "/run/x.sock", socket.AF_UNIX),
             ("unix:" + "x" * 107, "", 0, "x" * 107, socket.AF_UNIX),
         ):
