@@ -36,6 +36,6 @@ class FrontendExchanges(Exchanges):
         exchange = LiveExchange(frontend, stream, session, None, frontend.ids.next())
         stream.attach(exchange)
         frontend.refusals.count(refusal.why)
-        limit = refusal.status in (413, 414, 431)
+        limit = refusal.status in (414, 431)
         reason = REQUEST_TIMEOUT if refusal.status == 408 else REFUSED_SIZE if limit else REFUSED
         exchange.answer(Answer(refusal.status, refusal.why, close=True), reason)

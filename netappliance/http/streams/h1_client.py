@@ -33,7 +33,7 @@ UPGRADED = CloseReason(Side.CLIENT, Phase.TUNNEL, Cause.FIN)
 BUDGET = 32
 #: bytes of a PROXY header that are read at once
 PROXY_READ = 4096
-_PHASES = {"proxy": Phase.HANDSHAKE, "head": Phase.REQUEST, "idle": Phase.IDLE, "linger": Phase.DRAIN}
+_PHASES = {"proxy": Phase.HANDSHAKE, "head": Phase.REQUEST, "idle": Phase.IDLE}
 
 
 class H1ClientConnection(H1Responder, ClientStream, Carrier):

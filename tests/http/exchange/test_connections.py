@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from netappliance.http.kind import shared_routes
 from tests.http.exchange.test_exchange import GET, OK
 from tests.http.exchange.test_life import POST, LifeTestCase
 from tests.http.exchange.world import FakeSocket, World
@@ -257,3 +258,118 @@ class FilterTests(LifeTestCase):
         (seen,) = world.filter.finished_ones
         self.assertEqual((seen.client, seen.listener, seen.port, seen.secure), ("192.0.2.7", "web", 8080, False))
         self.assertEqual((seen.route, seen.cluster, seen.now), ("all", "web", 1000.0))
+
+
+class ChoiceTests(LifeTestCase):
+    """Where requests go."""
+
+    def test_a_host_that_no_route_has(self) -> None:
+        """404; the connection goes on."""
+        world = self.world(host="other.example")
+        client = self.ask(world)
+        self.assertEqual((self.answered(client), self.ends(world)), ([404], [(404, "proxy/request/policy")]))
+        self.assertEqual((client.closes, world.frontend.local.rows[b"GET"][4]), (0, 1))
+
+    def test_the_clients_port_may_count(self) -> None:
+        """Connections of one address are spread, each stays where it is."""
+        keys = "balance = rendezvous\nbalance_key = client_address_port"
+        world = self.world(backends="10.0.0.1:80 id=a, 10.0.0.2:80 id=b", cluster=keys)
+        for _ in range(12):
+            client = self.ask(world)
+            for sock in world.upstreams:
+                if not sock.inbound and sock.outbound.endswith(b"\r\n\r\n") and sock.closes == 0:
+                    sock.give(OK)
+            world.turn()
+            self.assertEqual(self.answered(client), [200])
+        self.assertEqual({line["backend"] for line in self.logged(world)}, {"a", "b"})
+
+    def test_the_sticky_cookie_needs_no_filters(self) -> None:
+        """It is set once, and leads back."""
+        world = self.world(backends="10.0.0.1:80 id=a, 10.0.0.2:80 id=b", cluster="sticky_cookie = S")
+        shared_routes(world.appliance)[0].chain = None
+        client = self.served(world)
+        backend = self.logged(world)[0]["backend"]
+        self.assertIn(b"\r\nSet-Cookie: S=%b; " % backend.encode(), client.outbound)
+        for _ in range(3):
+            again = self.ask(world, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: S=%b\r\n\r\n" % backend.encode())
+            next(sock for sock in world.upstreams if sock.outbound.endswith(b"\r\n\r\n")).give(OK)
+            world.turn()
+            self.assertEqual((self.answered(again), self.logged(world)[-1]["backend"]), ([200], backend))
+            self.assertNotIn(b"Set-Cookie", again.outbound)
+
+    def test_our_answers_are_what_the_client_accepts(self) -> None:
+        """By its Accept, wherever there is a choice."""
+        for accept, media in ((b"application/json", b"application/json"), (b"text/html", b"text/html; charset=utf-8")):
+            world = self.world()
+            client = self.ask(world, b"GET /here HTTP/1.1\r\nHost: a\r\nAccept: " + accept + b"\r\n\r\n")
+            self.assertIn(b"\r\nContent-Type: " + media + b"\r\n", client.outbound)
+        world = self.world()
+        client = self.ask(world, b"HEAD /here HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.assertTrue(client.outbound.endswith(b"\r\n\r\n"))
+        self.assertEqual((self.answered(client), client.closes), ([403], 0))
+
+    def test_a_bug_while_a_request_is_taken_up(self) -> None:
+        """500, and the connection ends."""
+        world = self.world()
+
+        def fail(where: str) -> None:
+            if where == "choose":
+                raise ZeroDivisionError
+
+        world.bug = fail
+        client = self.ask(world)
+        self.assertEqual((self.answered(client), self.ends(world)), ([500], [(500, "proxy/data/internal")]))
+        self.assertTrue(client.shut or client.closes)
+        self.flushLoggedErrors(ZeroDivisionError)
+
+
+class MomentTests(LifeTestCase):
+    """Orders of events within a round."""
+
+    def test_a_new_connection_gets_its_request_at_once(self) -> None:
+        """The backend may begin while others are seen to."""
+        world = self.world()
+        world.shuffle = lambda ready: ready.sort(key=FakeSocket.fileno)
+        world.connects = lambda sock: None
+        self.ask(world)
+        other = world.client()
+        world.turn()
+        order: list[str] = []
+        world.bug = order.append
+        world.upstreams[0].accept()
+        other.give(GET % b"/here")
+        world.poller.doRead()
+        self.assertEqual(order[:2], ["send", "receive"])
+
+    def test_a_busy_connection_waits_for_one_turn(self) -> None:
+        """However many edges it has meanwhile."""
+        world = self.world(reads=(1024, 1024))
+        self.served(world, b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
+        backend = world.upstreams[0]
+        backend.reads.clear()
+        backend.give(b"x" * 50000)
+        world.poller.doRead()
+        backend.edge = True
+        world.poller.doRead()
+        self.assertEqual(len(backend.reads), 16)
+        world.reactor.step()
+        self.assertEqual(len(backend.reads), 24)
+
+    def test_a_long_wait_in_the_queue(self) -> None:
+        """Longer than the other deadlines, which are looked at meanwhile."""
+        world = self.world(backends="10.0.0.1:80 id=a max_connections=1", cluster="queue_timeout = 25s")
+        self.ask(world)
+        second = self.ask(world)
+        world.wait(23)
+        self.assertEqual(self.answered(second), [])
+        world.wait(4)
+        self.assertEqual(self.answered(second), [503])
+
+    def test_what_comes_with_the_head_counts_for_the_rate(self) -> None:
+        """A body that began fast is not slow at once."""
+        world = self.world(http="min_body_rate = 64")
+        client = self.ask(world, POST % (b"/", 100000) + b"x" * 2000)
+        world.wait(20)
+        self.assertEqual(self.answered(client), [])
+        world.wait(20)
+        self.assertEqual(self.answered(client), [408])

@@ -294,6 +294,7 @@ class World:
     """
     One listener and one cluster on fake sockets.
 
+    :param host: of the routes.
     :param reads: bytes of a first read and of the largest one, which small tests want smaller than they are.
     :ivar connects: called with each new connection to a backend; it may refuse by raising OSError.
     """
@@ -304,6 +305,7 @@ class World:
         backends: str = "10.0.0.1:80 id=a",
         cluster: str = "",
         http: str = "",
+        host: str = "*",
         seed: int = 0,
         reads: tuple[int, int] = (FIRST_READ, BUFFER_SIZE),
     ) -> None:
@@ -322,8 +324,8 @@ class World:
         self.reactor.rightNow = 1000.0
         text = (
             f"[cluster web]\nbackends = {backends}\n{cluster}\n[http web]\nlisten = tcp:8080\n{http}\n"
-            "[route all]\nlisteners = web\nhost = *\npath = /\ncluster = web\n"
-            "[route here]\nlisteners = web\nhost = *\npath = /here\n"
+            f"[route all]\nlisteners = web\nhost = {host}\npath = /\ncluster = web\n"
+            f"[route here]\nlisteners = web\nhost = {host}\npath = /here\n"
         )
         reactor: Any = self.reactor
         first, most = reads
