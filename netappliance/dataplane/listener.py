@@ -23,7 +23,8 @@ from netappliance.sessions.table import ListenerTotals
 
 _log = Logger(__name__)
 
-StartSession = Callable[[SocketType, Address], None]
+#: given the connected socket, the client's address and the listener's
+StartSession = Callable[[SocketType, Address, Address], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class StreamListener:
     """
     Accepts connections of one address and starts a session for each, as far as ``max_connections`` allows.
 
-    :param start_session: called with the connected socket, which it owns from then on, and the client's address.
+    :param start_session: owns the socket from then on.
     """
 
     #: accepts in one turn of one listener
@@ -153,7 +154,7 @@ class StreamListener:
                 continue
             client = accepted(sock, fd)
             if admission.open and not queue and admission.admit():
-                self._start_session(client, peer_address(address))
+                self._start_session(client, peer_address(address), self.address)
             elif not queue.push((client, address), self._poller.now):
                 self._totals.reject("queue_full")
                 client.close()
@@ -215,5 +216,5 @@ class StreamListener:
                 return
             waiting = self.queue.pop(now)
             if waiting is not None:
-                self._start_session(waiting[0], peer_address(waiting[1]))
+                self._start_session(waiting[0], peer_address(waiting[1]), self.address)
         self._schedule_drain()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from socket import SocketType
 from typing import Any, Protocol
 
@@ -76,16 +76,10 @@ class StreamService(ListenerService):
                 timers=self.timers,
                 admission=self.admission,
                 totals=self.totals,
-                start_session=self._starter(index),
+                start_session=self.start_session,
             )
-            for index, endpoint in enumerate(section.listen)
+            for endpoint in section.listen
         ]
-
-    def _starter(self, index: int) -> Callable[[SocketType, Address], None]:
-        def start(sock: SocketType, client: Address) -> None:
-            self.start_session(sock, client, self.listeners[index].address)
-
-        return start
 
     def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
         """Begin the session of an accepted connection, which owns the socket from then on."""

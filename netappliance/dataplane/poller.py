@@ -102,6 +102,7 @@ class Poller:
         self._in_round = False
         self.ready: dict[int, int] | None = None
         self._round_owners: list[RoundOwner] = []
+        self._put_off: list[RoundOwner] = []
         self._later: list[Callable[[], None]] = []
         self._later_scheduled = False
         self._epoll: select.epoll | None = None
@@ -166,6 +167,17 @@ class Poller:
         else:
             owner.round_ended()
 
+    def after_next_round(self, owner: RoundOwner) -> None:
+        """
+        Call ``owner.round_ended()`` at the end of the next round, or as soon as there is none; at once outside of one.
+
+        For what may be needless then: who is told that a connection ends may be about to end it too.
+        """
+        if self._in_round:
+            self._put_off.append(owner)
+        else:
+            owner.round_ended()
+
     def later(self, callback: Callable[[], None]) -> None:
         """Call once on the next reactor turn: for the rest of work that exceeded its fairness budget."""
         self._later.append(callback)
@@ -195,42 +207,48 @@ class Poller:
         epoll = self._epoll
         if epoll is None:
             return
-        callbacks = self._callbacks
         for _ in range(self.MAX_ROUNDS):
             events = epoll.poll(0, self.max_events)
             if not events:
-                return
+                break
             self.now = self.clock()
             self.round += 1
-            self._in_round = True
-            self.ready = dict(events) if len(events) < self.max_events else None
-            for fd, mask in events:
-                # absent when an earlier callback of this round closed it
-                callback = callbacks.get(fd)
-                if callback is not None:
-                    try:
-                        callback(mask)
-                    except Exception:  # noqa: BLE001 - one session's bug ends that session only
-                        self._crashed(callback)
-            while self._round_owners:
-                self._end_round()
-            self._in_round = False
-            self.ready = None
-            if self._doomed:
-                self._bury()
+            self._run_round(events)
+        while self._put_off:
+            self._run_round([])
 
-    def _end_round(self) -> None:
-        owners, self._round_owners = self._round_owners, []
+    def _run_round(self, events: list[tuple[int, int]]) -> None:
+        """Hand out events, then what waits for their end."""
+        callbacks = self._callbacks
+        put_off, self._put_off = self._put_off, []
+        self._in_round = True
+        self.ready = dict(events) if len(events) < self.max_events else None
+        for fd, mask in events:
+            # absent when an earlier callback of this round closed it
+            callback = callbacks.get(fd)
+            if callback is not None:
+                try:
+                    callback(mask)
+                except Exception:  # noqa: BLE001 - one session's bug ends that session only
+                    self._crashed(callback)
+        while self._round_owners:
+            owners, self._round_owners = self._round_owners, []
+            self._tell(owners)
+        if put_off:
+            self._tell(put_off)
+        self._in_round = False
+        self.ready = None
+        if self._doomed:
+            doomed, self._doomed = self._doomed, []
+            for sock in doomed:
+                sock.close()
+
+    def _tell(self, owners: list[RoundOwner]) -> None:
         for owner in owners:
             try:
                 owner.round_ended()
-            except Exception:  # noqa: BLE001 - as in doRead
+            except Exception:  # noqa: BLE001 - as above
                 self._crashed(owner.round_ended)
-
-    def _bury(self) -> None:
-        doomed, self._doomed = self._doomed, []
-        for sock in doomed:
-            sock.close()
 
     def _run_later(self) -> None:
         self._later_scheduled = False

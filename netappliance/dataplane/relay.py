@@ -187,7 +187,7 @@ class Leg:
         self.pending = None
         peer = self.peer
         if peer.eof:
-            self.pass_fin()
+            self.poller.after_next_round(self)
         elif peer.readable:
             peer.pump()
 
@@ -195,8 +195,8 @@ class Leg:
         self.eof = True
         self.readable = False
         self.last = self.poller.now
-        # the other side's FIN may be there too, and then nobody needs to be told of this one
-        self.poller.at_round_end(self.peer)
+        # the other side's FIN may be on its way, and then nobody needs to be told of this one
+        self.poller.after_next_round(self.peer)
 
     def pass_fin(self) -> None:
         """Everything was sent: pass the other side's FIN on."""

@@ -83,8 +83,9 @@ class TcpSession(Session):
                 self._set_deadline(terms.header_timeout_s)
                 terms.poller.add(leg.sock.fileno(), self._read_header)
             else:
+                # its first edge, which comes in the next round, tells whether it speaks first
+                self.state = "connecting"
                 terms.poller.add(leg.sock.fileno(), self._on_client_early)
-                self._connect(NO_BACKEND)
         except OSError as error:
             self.close(CloseReason(Side.PROXY, Phase.ACCEPT, cause_of(error)))
 
@@ -138,6 +139,8 @@ class TcpSession(Session):
                 return
         if mask & READ_SIDE:
             leg.readable = True
+        if not self._attempts:
+            self._connect(NO_BACKEND)
 
     def _connect(self, reason: CloseReason) -> None:
         """
@@ -148,6 +151,7 @@ class TcpSession(Session):
         terms = self._terms
         now = terms.poller.now
         self.state = "connecting"
+        speaks_first = self._client_leg.readable or terms.sends_header
         while self._attempts < terms.retries:
             backend = terms.cluster.choose(terms.cluster.client_key(self.client), now, self._tried or ())
             if backend is None:
@@ -158,7 +162,7 @@ class TcpSession(Session):
             self.backend = backend
             terms.cluster.connect_started(backend)
             try:
-                sock = start_connect(backend.family, backend.sockaddr)
+                sock = start_connect(backend.family, backend.sockaddr, speaks_first=speaks_first)
             except OSError as error:
                 reason = self._attempt_failed(error)
                 continue

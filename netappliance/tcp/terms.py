@@ -19,7 +19,7 @@ class TcpTerms:
     Cluster, data plane, timeouts and PROXY headers of a section. Durations are seconds, 0 = none.
 
     :ivar name: of the section. :ivar totals: what ended sessions of the section leave behind.
-    :ivar expects_header: clients begin with a PROXY header.
+    :ivar expects_header: clients begin with a PROXY header. :ivar sends_header: connections to backends do.
     """
 
     def __init__(self, section: TcpSection, cluster: Cluster, plane: DataPlane, totals: ListenerTotals) -> None:
@@ -35,6 +35,7 @@ class TcpTerms:
         self.idle_timeout_s = section.idle_timeout_s
         self.header_timeout_s = section.proxy_protocol_timeout_s
         self.expects_header = section.proxy_protocol in ("expect", "relay")
+        self.sends_header = section.proxy_protocol in ("relay", "send_v1", "send_v2")
         self._header_mode = section.proxy_protocol
 
     def first_bytes(self, client: Address, local: Address, header: ProxyHeader | None) -> bytes:

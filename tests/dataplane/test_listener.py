@@ -69,7 +69,7 @@ class ListenerTests(SynchronousTestCase):
             timers=self.timers,
             admission=Admission(limit),
             totals=self.totals,
-            start_session=lambda sock, client: self.started.append((sock, client)),
+            start_session=lambda sock, client, local: self.started.append((sock, client)),
         )
         made._sock = FakeSocket(script)  # type: ignore[assignment]
         made._accepting = True
