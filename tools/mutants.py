@@ -251,9 +251,16 @@ def judge(room: str, sample: int, seed: int, jobs: int) -> float:
         f"{len(ranked)}, {len(known)} more are equivalent; {time.monotonic() - started:.0f} s"
     )
     for mutant in sorted(left, key=lambda mutant: (mutant.module, mutant.number)):
-        print(f"  {mutant.module.replace('.', '/')}.py:{mutant.number}\n    - {mutant.before}\n    + {mutant.after}")
+        place = file_of(mutant.module).relative_to(ROOT)
+        print(f"  {place}:{mutant.number}\n    - {mutant.before}\n    + {mutant.after}")
     sys.stdout.flush()
     return share
+
+
+def file_of(module: str) -> Path:
+    """Return where a module is, or would be."""
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
 def gone() -> list[tuple[str, str, str]]:
@@ -261,8 +268,7 @@ def gone() -> list[tuple[str, str, str]]:
     listed = read_equivalent(EQUIVALENT)
     found = set()
     for module in {module for module, _, _ in listed}:
-        path = ROOT.joinpath(*module.split("."))
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        path = file_of(module)
         if path.is_file():
             found |= {mutant.identity for mutant in Source(path).mutants}
     return [identity for identity in listed if identity not in found]
