@@ -292,9 +292,18 @@ class TimeoutTests(LifeTestCase):
         self.assertEqual((self.answered(client), client.shut), ([403], True))
         client.give(b"x" * 500)
         world.turn()
-        self.assertEqual(len(client.inbound), 0)
+        self.assertEqual((len(client.inbound), client.closes), (0, 0))
         self.after(world, 2)
         self.assertEqual((client.closes, self.ends(world)), (1, [(403, "proxy/request/policy")]))
+        self.nothing_left(world)
+
+    def test_a_client_that_breaks_off_after_its_last_response(self) -> None:
+        """It has it: the reason is that of the response."""
+        world = self.world()
+        client = self.ask(world, POST % (b"/here", 1000))
+        client.break_off()
+        world.turn()
+        self.assertEqual((client.closes, self.closed(world)), (1, ["proxy/request/policy"]))
         self.nothing_left(world)
 
     def test_a_proxy_header_that_does_not_come(self) -> None:
@@ -458,6 +467,10 @@ class BackendTests(LifeTestCase):
         self.assertEqual((self.answered(client), self.ends(world)), ([502], [(502, "backend/headers/protocol")]))
         self.assertEqual(world.frontend.refusals.responses, {"malformed status line": 1})
         self.assertEqual((world.cluster.backends[0].failures_total, world.upstreams[0].closes), (1, 1))
+        world = self.world()
+        client = self.served(world, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        self.assertEqual((self.answered(client), self.ends(world)), ([502], [(502, "backend/headers/protocol")]))
+        self.assertEqual(world.upstreams[0].closes, 1)
         world = self.world()
         client = self.served(world, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
         world.upstreams[0].give(b"zz\r\n")
