@@ -87,6 +87,8 @@ class RequestFraming:
         unknown = self._names.unknown(lines)
         if len(lines) - 1 > self.max_fields or b"".join(unknown).translate(None, _ALLOWED):
             return _first_problem(data[start : end + 4]) or TOO_MANY_FIELDS, start
+        if not unknown or unknown[0] != lines[0]:
+            return BAD_REQUEST_LINE, start  # a field line that came before, where the request line belongs
         del lines[0]
         words = unknown.pop(0).split(b" ")
         if len(words) != 3:

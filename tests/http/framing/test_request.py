@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.framing.request import RequestFraming
+from netappliance.http.framing.request import BAD_REQUEST_LINE, RequestFraming
 from netappliance.http.message import CHUNKED, Refusal, Request
 from tests.attributes import attribute_names
 
@@ -43,6 +43,19 @@ class RequestTests(SynchronousTestCase):
         self.assertEqual(judged(b"..." + data + b"GET", start=3), Refusal(status, why), data)
         found = next(filter(None, (FRAMING.parse(data[:end]) for end in range(len(data) + 1))))
         self.assertEqual(found[0], Refusal(status, why), data)
+
+
+class RequestLineTests(RequestTests):
+    """What stands in its place."""
+
+    def test_a_field_line_that_is_known_is_no_request_line(self) -> None:
+        """Alone, or before a line that would be one."""
+        framing = RequestFraming()
+        self.request(HOST + b"Accept: b\r\n", framing=framing)
+        for head in (b"Accept: b\r\n\r\n", b"Accept: b\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\n"):
+            found = framing.parse(head)
+            assert found is not None
+            self.assertEqual(found[0], BAD_REQUEST_LINE, head)
 
 
 class FieldTests(RequestTests):
