@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 from enum import Enum
 from importlib.machinery import ExtensionFileLoader
 from pathlib import Path
@@ -15,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.process.build import this_build
 from tests.test_architecture import imports
-from tools.compiled_modules import INTERPRETED, compiled_modules
+from tools.compiled_modules import INTERPRETED, compiled_modules, interpreted
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPILED = compiled_modules(ROOT)
@@ -45,7 +44,7 @@ class ListTests(SynchronousTestCase):
         for path in COMPILED:
             for name in imports(ast.parse((ROOT / path).read_text())):
                 found = known.get(name) or known.get(name.rpartition(".")[0])
-                if found and found not in COMPILED and found.removeprefix("netappliance/") not in INTERPRETED:
+                if found and found not in COMPILED and not interpreted(found.removeprefix("netappliance/")):
                     missing.add(f"{path} imports {found}")
         self.assertEqual(missing, set())
 
@@ -101,9 +100,6 @@ class CompiledBuildTests(SynchronousTestCase):
 def fell_back(found: Any, module: Any) -> bool:
     """Say whether mypyc left this class of the module to the interpreter, and it is not of a kind that always is."""
     if not isinstance(found, type) or found.__module__ != module.__name__:
-        return False
-    # sections of the configuration are read from their fields, which native classes do not have
-    if is_dataclass(found) and found.__name__.endswith("Section"):
         return False
     always = issubclass(found, (Enum, tuple)) or is_typeddict(found) or getattr(found, "_is_protocol", False)
     return not always and "__mypyc_attrs__" not in vars(found)

@@ -40,7 +40,7 @@ ROOMS = (
     "udp/",
 )
 
-#: module of a room, or imported by one -> why it stays interpreted
+#: module or folder of a room, or imported by one -> why it stays interpreted
 INTERPRETED = {
     "clusters/balancing/__init__.py": "finds policies by name, at the start",
     "clusters/backend_section.py": "read at the start",
@@ -76,6 +76,7 @@ INTERPRETED = {
     "udp/service.py": "its class is a Twisted service",
     "udp/resources.py": "used at the start",
     "udp/filters/__init__.py": "finds filters by name, at the start",
+    "udp/filters/sections/": "read at the start",
 }
 
 
@@ -92,7 +93,12 @@ def compiled_modules(root: Path) -> list[str]:
         if not any(matches(name, rule) for name in names):
             raise ValueError(f"tools/compiled_modules.py: there is no {rule}")
     chosen = (name for name in names if any(matches(name, room) for room in ROOMS))
-    return [f"netappliance/{name}" for name in chosen if name not in INTERPRETED]
+    return [f"netappliance/{name}" for name in chosen if not interpreted(name)]
+
+
+def interpreted(name: str) -> bool:
+    """Say whether a module, by its path below the package, stays interpreted."""
+    return any(matches(name, rule) for rule in INTERPRETED)
 
 
 def matches(name: str, rule: str) -> bool:

@@ -16,7 +16,8 @@ from netappliance.dataplane.sockets import peer_address
 from netappliance.errors import cannot_listen
 from netappliance.qcmp.packet import PING_SIZE, Ping, QcmpError, Reply, decode
 from netappliance.udp.datagram import Datagram
-from netappliance.udp.filters.rate_limit import RateLimit, RateLimitSection
+from netappliance.udp.filters.rate_limit import RateLimit
+from netappliance.udp.filters.sections.rate_limit import RateLimitSection
 
 if TYPE_CHECKING:
     from netappliance.dataplane.poller import Poller

@@ -14,6 +14,8 @@ from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from netappliance.clusters.backend import Backend
+from netappliance.clusters.backend_section import BackendSection
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
 from netappliance.logs.access_log import AccessLog, JsonLines, common_line
@@ -26,11 +28,9 @@ REFUSED = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RST)
 WALL = 1_700_000_000.0
 
 
-class FakeBackend:
-    """A backend's name."""
-
-    def __init__(self, identity: str) -> None:
-        self.id = identity
+def named(identity: str) -> Backend:
+    """A backend with this id."""
+    return Backend(BackendSection(identity, "127.0.0.1", 7), 2, ("127.0.0.1", 7), identity)
 
 
 def ended(reason: CloseReason | None = NORMAL, **changes: Any) -> Session:
@@ -38,7 +38,7 @@ def ended(reason: CloseReason | None = NORMAL, **changes: Any) -> Session:
     session = Session("tcp", "echo", ("192.0.2.1", 40000), ("192.0.2.9", 9000), 10.0)
     session.id = 7
     session.cluster = "web"
-    session.backend = FakeBackend("a")  # type: ignore[assignment]
+    session.backend = named("a")
     session.duration = 1.25
     session.rx_bytes, session.tx_bytes = 200, 100
     session.close_reason = reason
@@ -135,7 +135,7 @@ class LineTests(SynchronousTestCase):
     @given(st.text(), st.text(), st.text())
     def test_no_text_breaks_a_line(self, host: str, cluster: str, backend: str) -> None:
         """Whatever names and socket paths hold, a line is one line of printable ASCII, and the JSON gives them back."""
-        session = ended(client=(host, 1), cluster=cluster, backend=FakeBackend(backend))
+        session = ended(client=(host, 1), cluster=cluster, backend=named(backend))
         for line in (JsonLines()(session, WALL), common_line(session, WALL)):
             self.assertTrue(line.isascii())
             self.assertTrue(line[:-1].isprintable())

@@ -2,40 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-
-from mypy_extensions import mypyc_attr
-
-from netappliance.config import values
-from netappliance.config.schema import option
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
-from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
-
-
-def bytes_regex(text: str) -> re.Pattern[bytes] | None:
-    """A regular expression over bytes; the text is UTF-8. Empty = none."""
-    if not text:
-        return None
-    values.regex(text)
-    return re.compile(text.encode())
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureSection:
-    """Takes a piece of each datagram from a client into the metadata; a datagram without it is dropped."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="capture", example="capture")
-    strategy: str = option(values.choice("prefix", "suffix", "offset", "regex"), "suffix", doc="Where the piece is.")
-    size: int = option(values.integer(0, 65507), "0", unit="bytes", doc="Length of the piece (prefix, suffix, offset).")
-    offset: int = option(values.integer(0, 65507), "0", unit="bytes", doc="Where the piece begins (offset).")
-    pattern: re.Pattern[bytes] | None = option(  # noqa: RUF009
-        bytes_regex, unit="regex", doc="What the piece matches (regex); its first group where it has one."
-    )
-    remove: bool = option(values.boolean, "no", doc="Cut the piece out of the payload.")
-    metadata_key: str = option(metadata_key, "quilkin.dev/capture", unit="name", doc=METADATA_KEY_DOC)
+from netappliance.udp.filters.sections.capture import CaptureSection
 
 
 class Capture(DatagramFilter):
@@ -50,10 +18,7 @@ class Capture(DatagramFilter):
         self._key = section.metadata_key
         self._size = section.size
         self._remove = section.remove
-        strategy = section.strategy
-        self._find = {"prefix": self._prefix, "suffix": self._suffix, "offset": self._at, "regex": self._match}[
-            strategy
-        ]
+        self._strategy = section.strategy
 
     def read(self, datagram: Datagram) -> Drop | None:
         """Capture, or drop."""
@@ -67,16 +32,18 @@ class Capture(DatagramFilter):
             datagram.payload = payload[:start] + payload[end:]
         return None
 
-    def _prefix(self, payload: bytes) -> tuple[int, int] | None:
-        return (0, self._size) if len(payload) >= self._size else None
-
-    def _suffix(self, payload: bytes) -> tuple[int, int] | None:
-        length = len(payload)
-        return (length - self._size, length) if length >= self._size else None
-
-    def _at(self, payload: bytes) -> tuple[int, int] | None:
-        start = self._section.offset
-        return (start, start + self._size) if len(payload) >= start + self._size else None
+    def _find(self, payload: bytes) -> tuple[int, int] | None:
+        """Return where the piece begins and ends."""
+        size, length = self._size, len(payload)
+        strategy = self._strategy
+        if strategy == "suffix":
+            return (length - size, length) if length >= size else None
+        if strategy == "prefix":
+            return (0, size) if length >= size else None
+        if strategy == "offset":
+            start = self._section.offset
+            return (start, start + size) if length >= start + size else None
+        return self._match(payload)
 
     def _match(self, payload: bytes) -> tuple[int, int] | None:
         pattern = self._section.pattern

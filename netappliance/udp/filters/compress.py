@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from cramjam import CompressionError, DecompressionError, snappy
 from lz4 import block as lz4
-from mypy_extensions import mypyc_attr
 
-from netappliance.config import values
-from netappliance.config.schema import option
 from netappliance.udp.datagram import MAX_PAYLOAD, Datagram, DatagramFilter, Drop, Resources
-
-_SIDES = values.choice("nothing", "compress", "decompress")
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CompressSection:
-    """Compresses or decompresses payloads; what cannot be decompressed, or becomes too large, is dropped."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="compress", example="compress")
-    mode: str = option(values.choice("snappy", "lz4"), "snappy", doc="The wire format.")
-    on_read: str = option(_SIDES, "nothing", doc="On the way to the backend.")
-    on_write: str = option(_SIDES, "nothing", doc="On the way to the client.")
+from netappliance.udp.filters.sections.compress import CompressSection
 
 
 def read_varint(data: bytes, most: int) -> tuple[int, int]:

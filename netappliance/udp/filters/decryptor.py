@@ -9,48 +9,15 @@ Use that one. In both modes only an address of the cluster's own backends is eve
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
-from mypy_extensions import mypyc_attr
 
-from netappliance.config import values
-from netappliance.config.schema import option
 from netappliance.sessions.session import Address
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
-from netappliance.udp.filters.metadata import metadata_key
-
-
-def key_bytes(text: str) -> bytes:
-    """32 bytes in base64."""
-    key = values.base64_bytes(text)
-    if len(key) != 32:
-        raise ValueError("base64 of 32 bytes")
-    return key
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecryptorSection:
-    """Chooses the backend whose address was captured in encrypted form; anything else is dropped."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="decryptor", example="decryptor")
-    key: bytes = option(
-        key_bytes, required=True, unit="base64", doc="32 bytes.", example="AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
-    )
-    cipher: str = option(
-        values.choice("chacha20_poly1305", "chacha20"),
-        "chacha20_poly1305",
-        doc="chacha20 (Quilkin's) does not notice a changed ciphertext; chacha20_poly1305 does.",
-    )
-    data_key: str = option(
-        metadata_key, "quilkin.dev/capture", unit="name", doc="Metadata key of the encrypted address (6 or 18 bytes)."
-    )
-    nonce_key: str = option(metadata_key, "quilkin.dev/nonce", unit="name", doc="Metadata key of the nonce (12 bytes).")
+from netappliance.udp.filters.sections.decryptor import DecryptorSection
 
 
 class Decryptor(DatagramFilter):

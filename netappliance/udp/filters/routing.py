@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-from mypy_extensions import mypyc_attr
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.balancing import make_balancer
-from netappliance.config import values
-from netappliance.config.schema import option
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
-from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRouterSection:
-    """Sends a datagram to every backend whose token= was captured; without one, or without a match, it is dropped."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="token_router", example="token_router")
-    metadata_key: str = option(metadata_key, "quilkin.dev/capture", unit="name", doc=METADATA_KEY_DOC)
+from netappliance.udp.filters.sections.routing import LoadBalancerSection, TokenRouterSection
 
 
 class TokenRouter(DatagramFilter):
@@ -47,32 +32,6 @@ class TokenRouter(DatagramFilter):
 def make_token_router(section: TokenRouterSection, resources: Resources) -> TokenRouter:
     """Build it."""
     return TokenRouter(section)
-
-
-_POLICIES = {"ROUND_ROBIN": "round_robin", "RANDOM": "random", "HASH": "rendezvous"}
-
-
-def policy_name(text: str) -> str:
-    """A policy's name, or one of Quilkin's three."""
-    known = ("round_robin", "random", "least_connections", "power_of_two", "rendezvous", "maglev", "peak_ewma")
-    name = _POLICIES.get(text, text)
-    if name not in known:
-        raise ValueError(" | ".join(known))
-    return name
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadBalancerSection:
-    """Chooses a backend for each datagram, so one client's datagrams may go to several; sessions follow."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="load_balancer", example="load_balancer")
-    policy: str = option(
-        policy_name,
-        "round_robin",
-        doc="A balancing policy, or Quilkin's ROUND_ROBIN, RANDOM, HASH (by client address).",
-    )
 
 
 class LoadBalancer(DatagramFilter):

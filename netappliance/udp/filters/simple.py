@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from mypy_extensions import mypyc_attr
-
-from netappliance.config import values
-from netappliance.config.schema import option
 from netappliance.filters.python import PythonSection, made_from
 from netappliance.metrics.histogram import Histogram
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop, Resources
-from netappliance.udp.filters.metadata import METADATA_KEY_DOC, metadata_key
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropSection:
-    """Drops every datagram."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="drop", example="drop")
+from netappliance.udp.filters.sections.simple import DebugSection, DropSection, PassSection, TimestampSection
 
 
 class DropAll(DatagramFilter):
@@ -41,29 +27,9 @@ def make_drop(section: DropSection, resources: Resources) -> DropAll:
     return DropAll()
 
 
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PassSection:
-    """Passes every datagram; a branch of match, or a place to be filled later."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="pass", example="pass")
-
-
 def make_pass(section: PassSection, resources: Resources) -> DatagramFilter:
     """Build it."""
     return DatagramFilter()
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DebugSection:
-    """Logs every datagram; for looking at a chain, not for production."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="debug", example="debug")
-    id: str = option(values.text, unit="text", doc="Stands in front of each line.")
-    max_bytes: int = option(values.integer(0, 65507), "256", unit="bytes", doc="Of each payload that is shown.")
 
 
 class Debug(DatagramFilter):
@@ -94,16 +60,6 @@ def make_debug(section: DebugSection, resources: Resources) -> Debug:
 
 
 AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-
-@mypyc_attr(native_class=False)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimestampSection:
-    """Measures how old datagrams are, by a time of their sender in the metadata; never drops."""
-
-    name: str
-    kind: str = option(values.text, required=True, unit="kind", doc="timestamp", example="timestamp")
-    metadata_key: str = option(metadata_key, "quilkin.dev/capture", unit="name", doc=METADATA_KEY_DOC)
 
 
 class Timestamp(DatagramFilter):

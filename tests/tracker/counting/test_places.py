@@ -213,7 +213,8 @@ class PlacesTests(SynchronousTestCase):
         pairs = [(raw_tuple(LOCAL, REMOTE, port, 440 + port % 5), b"") for port in range(1, 20)]
         pairs = [(there, raw_tuple(REMOTE, LOCAL, 440 + port % 5, port)) for port, (there, _) in enumerate(pairs, 1)]
         together = self.places.find_all([each[0] for each in pairs], [each[1] for each in pairs], 1.0)
-        self.assertEqual([id(each) for each in together], [id(self.places.find(*each, 0, 2.0)) for each in pairs])
+        again = [self.places.find(*each, 0, 2.0) for each in pairs]
+        self.assertEqual([list(map(id, each)) for each in together], [list(map(id, each)) for each in again])
         self.assertEqual(len(self.places._cache), 5)
 
     def test_what_is_no_tuple_is_counted_nowhere(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.udp.datagram import Drop
-from netappliance.udp.filters.firewall import rules
+from netappliance.udp.filters.sections.firewall import rules
 from tests.udp.filters.support import build, datagram
 
 

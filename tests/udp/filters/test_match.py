@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.udp.datagram import Drop
-from netappliance.udp.filters.match import branches
+from netappliance.udp.filters.sections.match import branches
 from tests.udp.filters.support import build, datagram
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.udp.datagram import Drop
-from netappliance.udp.filters.routing import policy_name
+from netappliance.udp.filters.sections.routing import policy_name
 from tests.udp.filters.support import BACKENDS, backend, build, datagram
 
 
