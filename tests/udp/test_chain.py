@@ -24,6 +24,19 @@ class ChainTests(SynchronousTestCase):
         chain.write(write)
         self.assertEqual((read.payload, write.payload), (b"12", b"21"))
 
+    def test_each_way_runs_its_own_side(self) -> None:
+        """Of every datagram, those that are timed included."""
+        chain = FilterChain([("x", build("kind = concatenate\non_read = append\non_write = prepend\nbytes = MQ=="))])
+        for _ in range(2 * SAMPLE + 1):
+            read, write = datagram(b"x"), datagram(b"x")
+            self.assertEqual((chain.read(read), chain.write(write)), (None, None))
+            self.assertEqual((read.payload, write.payload), (b"x1", b"1x"))
+        chain = FilterChain([("x", build("kind = concatenate\non_write = prepend\nbytes = MQ=="))])
+        for _ in range(2 * SAMPLE + 1):
+            write = datagram(b"x")
+            chain.write(write)
+            self.assertEqual(write.payload, b"1x")
+
     def test_sides_that_do_nothing_are_left_out(self) -> None:
         """A chain of capture and router has no write side at all."""
         chain = FilterChain([("c", build("kind = capture\nsize = 1")), ("r", build("kind = token_router"))])

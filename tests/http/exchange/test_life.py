@@ -519,6 +519,18 @@ class ClientTests(LifeTestCase):
             self.assertEqual((self.closed(world), client.closes), ([reason], 1), data)
             self.nothing_left(world)
 
+    def test_between_requests(self) -> None:
+        """By FIN or by reset; the requests have their lines, the connection has none of its own."""
+        for end in ("fin", "rst"):
+            world = self.world()
+            client = self.served(world)
+            (session,) = world.appliance.sessions
+            self.assertFalse(session.logged)
+            client.end() if end == "fin" else client.break_off()
+            world.turn()
+            self.assertEqual((self.closed(world), len(world.log.lines)), ([f"client/idle/{end}"], 1))
+            self.nothing_left(world)
+
     def test_while_the_backend_works(self) -> None:
         """The backend's work is aborted; FIN alone is no leaving where half-closed clients are served."""
         for keys, end, reason in (
