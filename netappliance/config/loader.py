@@ -118,12 +118,11 @@ def endpoints_of(section: Any) -> Iterator[tuple[str, Endpoint]]:
 
 
 def _duplicate_addresses(configuration: Configuration) -> Iterator[ConfigProblem]:
-    seen: dict[tuple[str, object], list[tuple[str, Endpoint]]] = {}
+    seen: dict[object, list[tuple[str, Endpoint]]] = {}
     for (kind, name), section in configuration.parsed.items():
         title = f"{kind} {name}" if name else kind
         for key, endpoint in endpoints_of(section):
-            transport = "udp" if endpoint.scheme == "udp" else "stream"
-            same_port = seen.setdefault((transport, endpoint.path or endpoint.port), [])
+            same_port = seen.setdefault(endpoint.path or endpoint.port, [])
             for other_title, other in same_port:
                 if endpoint.collides(other):
                     why = f"the address is used by [{other_title}] already"
