@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 from netappliance.http.kind import shared_routes
 from tests.http.exchange.test_exchange import GET, OK
 from tests.http.exchange.test_life import POST, LifeTestCase
@@ -373,3 +376,61 @@ class MomentTests(LifeTestCase):
         self.assertEqual(self.answered(client), [])
         world.wait(20)
         self.assertEqual(self.answered(client), [408])
+
+    def test_backends_that_speak_or_leave_as_soon_as_they_are_connected(self) -> None:
+        """They are connected all the same, and get the request; what they said is judged as its response."""
+        for said, ends, statuses, reason in (
+            (b"220 mail.example ESMTP\r\n", False, [502], "backend/headers/protocol"),
+            (OK, False, [200], "client/data/fin"),
+            (b"", True, [502], "backend/headers/fin"),
+            (OK, True, [200], "client/data/fin"),
+        ):
+            world = self.world()
+            world.connects = lambda sock: None
+            client = self.ask(world)
+            backend = world.upstreams[0]
+            if said:
+                backend.give(said)
+            if ends:
+                backend.end()
+            backend.accept()
+            world.turn()
+            self.assertIn(b"GET / HTTP/1.1\r\n", backend.outbound)
+            self.assertEqual((self.answered(client), self.ends(world)), (statuses, [(statuses[0], reason)]), said)
+            self.assertEqual((len(world.upstreams), self.logged(world)[0]["retries"]), (1, 0))
+
+    def test_a_connection_that_breaks_while_it_is_made_is_an_attempt(self) -> None:
+        """Another one follows."""
+        world = self.world()
+        world.connects = lambda sock: None
+        self.ask(world)
+        world.upstreams[0].break_off(errno.EHOSTUNREACH)
+        world.turn()
+        self.assertEqual((len(world.upstreams), bytes(world.upstreams[0].outbound)), (2, b""))
+        world.upstreams[1].fin = world.upstreams[1].shut = True  # EPOLLHUP without an error
+        world.upstreams[1].accept()
+        world.turn()
+        self.assertEqual((len(world.upstreams), bytes(world.upstreams[1].outbound)), (3, b""))
+
+
+class AnswerTests(LifeTestCase):
+    """Our own answers know what there is to know."""
+
+    def test_what_a_page_may_show(self) -> None:
+        """Route, cluster and backend as far as the request got."""
+        page = Path(self.mktemp()).with_suffix(".txt").absolute()
+        page.write_text("[$status|$route|$cluster|$backend|$request_id]")
+        answers = "answers =\n" + "".join(f"    {status} = {page}\n" for status in (403, 404, 502, 503))
+        for keys, target, shown in (
+            ({"host": "other.example"}, b"/", b"[404||||"),
+            ({}, b"/here", b"[403|here|||"),
+            ({"backends": ""}, b"/", b"[503|all|web||"),
+            ({}, b"/", b"[502|all|web|a|"),
+        ):
+            world = self.world(http=answers, **keys)
+            client = self.ask(world, b"GET %b HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n" % target)
+            for backend in world.upstreams:
+                backend.end()
+            world.turn()
+            body = bytes(client.outbound).partition(b"\r\n\r\n")[2]
+            self.assertEqual(body, shown + self.logged(world)[0]["request_id"].encode() + b"]")

@@ -156,10 +156,14 @@ class TimeoutTests(LifeTestCase):
 
     def after(self, world: World, seconds: float) -> None:
         """Hold that nothing happens before, and let it happen."""
-        before = [bytes(client.outbound) for client in world.clients], len(world.log.lines), len(world.upstreams)
+
+        def seen() -> list[object]:
+            clients = [(bytes(client.outbound), client.closes) for client in world.clients]
+            return [clients, len(world.log.lines), len(world.upstreams)]
+
+        before = seen()
         world.wait(seconds - 1)
-        now = [bytes(client.outbound) for client in world.clients], len(world.log.lines), len(world.upstreams)
-        self.assertEqual(now, before)
+        self.assertEqual(seen(), before)
         world.wait(2)
 
     def test_a_head_that_does_not_come(self) -> None:
@@ -226,6 +230,7 @@ class TimeoutTests(LifeTestCase):
         world.upstreams[0].give(OK)
         world.turn()
         world.wait(40)
+        self.assertEqual((world.log.lines, client.closes), ([], 0))
         client.widen(1)
         world.turn()
         self.after(world, 60)
