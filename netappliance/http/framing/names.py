@@ -57,54 +57,79 @@ _VARYING = frozenset(
 _LONGEST_LINE = 160
 
 
+#: a field line that does not just pass: (code, line, value without white space around it)
+Special = tuple[int, bytes, bytes]
+
+
 class FieldNames:
     """
     What becomes of field lines: names are judged when they are first seen and remembered, up to ``LIMIT`` of them, and
-    so are whole lines that just pass, for most lines of most messages have come before.
+    so are whole lines, for most lines of most messages have come before.
 
     A name that differs from a special one by ``_`` for ``-`` only is dropped: CGI gives both the same variable.
     """
 
-    #: names remembered, and lines; peers choose them
+    #: names remembered, lines that pass, and lines that do not; peers choose them
     LIMIT: ClassVar[int] = 2048
 
     def __init__(self, special: dict[bytes, int]) -> None:
         self._special = special
         self._known: dict[bytes, int] = {}
         self._passing: set[bytes] = set()
+        self._others: dict[bytes, Special] = {}
 
-    def unknown(self, lines: list[bytes]) -> list[bytes]:
-        """Return the lines that are not known to pass; those that are hold no octet that may not be in a head."""
-        passing = self._passing
-        return [line for line in lines if line not in passing]
-
-    def special(self, lines: list[bytes], unknown: list[bytes]) -> list[tuple[int, bytes, bytes]] | None:
+    def sift(self, lines: list[bytes], found: list[Special]) -> list[bytes]:
         """
-        Judge field lines and take those out, in place, that do not just pass.
+        Take remembered lines that do not just pass out of ``lines``, in place, and put them into ``found``.
 
-        :param unknown: what :meth:`unknown` returned of them.
-        :return: (code, line, value with white space around it) of each of these in order; None when a line is no field.
+        :return: the lines that are not remembered. The others hold no octet that may not be in a head.
+        """
+        passing, others = self._passing, self._others
+        new = []
+        for line in [line for line in lines if line not in passing]:
+            known = others.get(line)
+            if known is None:
+                new.append(line)
+            else:
+                found.append(known)
+                lines.remove(line)
+        return new
+
+    def judge(self, new: list[bytes], lines: list[bytes], found: list[Special]) -> bool:
+        """
+        Judge lines that are not remembered, and take those that do not just pass out, as :meth:`sift`.
+
+        :return: False when one of them is no field.
         """
         known = self._known
-        found: list[tuple[int, bytes, bytes]] = []
-        for line in unknown:
+        for line in new:
             name, colon, value = line.partition(b":")
             code = known.get(name, -1)
             if code < 0:
                 code = self._learn(name)
             if not colon or code == MALFORMED:
-                return None
+                return False
             if code < PASSES:
-                found.append((code, line, value))
+                special = (code, line, value.strip(b" \t"))
+                found.append(special)
                 lines.remove(line)
-            elif code == PASSES and len(line) <= _LONGEST_LINE:
-                self._remember(line)
-        return found
+                if code < IDENTITY:
+                    self._remember(line, special)
+            elif code == PASSES:
+                self._remember(line, None)
+        return True
 
-    def _remember(self, line: bytes) -> None:
-        if len(self._passing) >= self.LIMIT:
-            self._passing.clear()
-        self._passing.add(line)
+    def _remember(self, line: bytes, special: Special | None) -> None:
+        if len(line) > _LONGEST_LINE:
+            return
+        if special is not None:
+            if len(self._others) >= self.LIMIT:
+                self._others.clear()
+            self._others[line] = special
+        else:
+            if len(self._passing) >= self.LIMIT:
+                self._passing.clear()
+            self._passing.add(line)
 
     def _learn(self, name: bytes) -> int:
         code = self._judge(name)

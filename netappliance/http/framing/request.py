@@ -83,14 +83,13 @@ class RequestFraming:
 
     def _judge(self, data: bytes, start: int, end: int) -> tuple[Request | Refusal, int]:
         lines = data[start:end].split(b"\r\n")
-        # the request line is no field, so it is the first of those that are not known
-        unknown = self._names.unknown(lines)
-        if len(lines) - 1 > self.max_fields or b"".join(unknown).translate(None, _ALLOWED):
+        first = lines.pop(0)
+        count = len(lines)
+        found: list[names.Special] = []
+        new = self._names.sift(lines, found)
+        if count > self.max_fields or first.translate(None, _ALLOWED) or b"".join(new).translate(None, _ALLOWED):
             return _first_problem(data[start : end + 4]) or TOO_MANY_FIELDS, start
-        if not unknown or unknown[0] != lines[0]:
-            return BAD_REQUEST_LINE, start  # a field line that came before, where the request line belongs
-        del lines[0]
-        words = unknown.pop(0).split(b" ")
+        words = first.split(b" ")
         if len(words) != 3:
             return BAD_REQUEST_LINE, start
         method, target, version = words
@@ -99,27 +98,27 @@ class RequestFraming:
             return BAD_REQUEST_LINE, start
         if len(target) > self.max_target:
             return TARGET_TOO_LONG, start
+        if not self._names.judge(new, lines, found):
+            return BAD_FIELD, start
         request = Request(method, target, minor, lines)
-        return self._judge_fields(request, lines, unknown) or request, end + 4
+        return self._judge_fields(request, found) or request, end + 4
 
-    def _judge_fields(self, request: Request, lines: list[bytes], unknown: list[bytes]) -> Refusal | None:
-        found = self._names.special(lines, unknown)
-        if found is None:
-            return BAD_FIELD
+    def _judge_fields(self, request: Request, found: list[names.Special]) -> Refusal | None:
         host: bytes | None = None
-        special: list[tuple[int, bytes, bytes]] | None = None
-        for code, line, value in found:
+        special: list[names.Special] | None = None
+        for entry in found:
+            code = entry[0]
             if code == names.HOST:
                 if host is not None:
                     return SEVERAL_HOSTS
-                host = value.strip(b" \t")
-            elif code == names.CONNECTION and value == b" keep-alive" and request.minor:
+                host = entry[2]
+            elif code == names.CONNECTION and entry[2] == b"keep-alive" and request.minor:
                 continue
             elif code == names.AUTHORIZATION:
-                lines.append(line)
-                request.binds = request.binds or value.strip(b" \t").lower().startswith(_BINDING)
+                request.lines.append(entry[1])
+                request.binds = request.binds or entry[2].lower().startswith(_BINDING)
             elif code != names.DROP:
-                special = [*(special or ()), (code, line, value.strip(b" \t"))]
+                special = [*(special or ()), entry]
         return self._place(request, host) or (self._judge_special(request, special) if special else None)
 
     def _place(self, request: Request, host: bytes | None) -> Refusal | None:
@@ -163,7 +162,7 @@ class RequestFraming:
         request.target = path if path[:1] in (b"/", b"*") else b"/" + path
         return None
 
-    def _judge_special(self, request: Request, special: list[tuple[int, bytes, bytes]]) -> Refusal | None:
+    def _judge_special(self, request: Request, special: list[names.Special]) -> Refusal | None:
         lengths: list[bytes] | None = None
         codings: list[bytes] | None = None
         connection = upgrade = b""

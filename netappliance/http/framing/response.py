@@ -49,17 +49,15 @@ class ResponseFraming:
             refusal = _first_problem(part) or (HEAD_TOO_LARGE if len(part) >= self.max_head else None)
             return None if refusal is None else (refusal, start)
         lines = data[start:end].split(b"\r\n")
-        # the status line is no field, so it is the first of those that are not known
-        unknown = self._names.unknown(lines)
-        if len(lines) - 1 > self.max_fields or b"".join(unknown).translate(None, _ALLOWED):
-            return _first_problem(data[start : end + 2]) or HEAD_TOO_LARGE, start
-        del lines[0]
-        first = unknown.pop(0)
+        first = lines.pop(0)
+        count = len(lines)
+        found: list[names.Special] = []
+        new = self._names.sift(lines, found)
         known = self._status_lines.get(first) or self._status(first)
-        if known is None:
-            return BAD_STATUS_LINE, start
-        found = self._names.special(lines, unknown)
-        if found is None:
+        if count > self.max_fields or known is None or b"".join(new).translate(None, _ALLOWED):
+            problem = _first_problem(data[start : end + 2])
+            return problem or (HEAD_TOO_LARGE if count > self.max_fields else BAD_STATUS_LINE), start
+        if not self._names.judge(new, lines, found):
             return BAD_FIELD, start
         response = Response(known[1], known[2], known[0], lines)
         if method != b"HEAD" and _usual(response, found):
@@ -76,13 +74,13 @@ class ResponseFraming:
         return known
 
 
-def _usual(response: Response, found: list[tuple[int, bytes, bytes]]) -> bool:
+def _usual(response: Response, found: list[names.Special]) -> bool:
     """Take up the fields of most responses: one Content-Length, perhaps keep-alive. False when there is more to it."""
     length = -1
     for code, _, value in found:
         if code == names.LENGTH and length < 0:
-            length = body_length.plain_length(value.strip(b" \t"))
-        elif code != names.CONNECTION or value != b" keep-alive" or not response.minor:
+            length = body_length.plain_length(value)
+        elif code != names.CONNECTION or value != b"keep-alive" or not response.minor:
             return False
     if length < 0 or response.status < 200 or response.status in (204, 304):
         return False
@@ -90,19 +88,19 @@ def _usual(response: Response, found: list[tuple[int, bytes, bytes]]) -> bool:
     return True
 
 
-def _judge_fields(response: Response, found: list[tuple[int, bytes, bytes]], method: bytes) -> Refusal | None:
+def _judge_fields(response: Response, found: list[names.Special], method: bytes) -> Refusal | None:
     lengths: list[bytes] | None = None
     codings: list[bytes] | None = None
     connection = upgrade = b""
     for code, _, value in found:
         if code == names.LENGTH:
-            lengths = [*(lengths or ()), value.strip(b" \t")]
+            lengths = [*(lengths or ()), value]
         elif code == names.CODING:
-            codings = [*(codings or ()), value.strip(b" \t")]
+            codings = [*(codings or ()), value]
         elif code == names.CONNECTION:
             connection = connection + b"," + value if connection else value
         elif code == names.UPGRADE:
-            upgrade = value.strip(b" \t")
+            upgrade = value
     if connection:
         refusal = _judge_connection(response, connection, upgrade)
         if refusal is not None:

@@ -47,7 +47,7 @@ class Location:
         rest = self.rest.expand(exchange, captures)
         if self.authority is None:
             # "//name" and "/\name" would be another host
-            address = _LEADING.sub(b"/", rest, count=1) if rest[1:2] in (b"/", b"\\") else rest
+            address = _LEADING.sub(b"/", rest, count=1) if len(rest) > 1 and rest[1:2] in (b"/", b"\\") else rest
         else:
             authority = self.authority.expand(exchange, captures)
             if not _AUTHORITY.fullmatch(authority):

@@ -104,6 +104,8 @@ class PathPattern:
 
 def compressed(host: bytes) -> bytes:
     """Return ``[IPv6]`` in its shortest form, so that one address has one text; what is no address stays as it is."""
+    if len(host) < 2:
+        return host
     try:
         return b"[" + str(ipaddress.IPv6Address(host[1:-1].decode())).encode() + b"]"
     except ValueError:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.framing.names import FieldNames, bad_octet, is_token, request_names
+from netappliance.http.framing.names import HOST, FieldNames, Special, bad_octet, is_token, request_names
 
 
-def judged(names: FieldNames, lines: list[bytes]) -> list[tuple[int, bytes, bytes]] | None:
-    """Return what is special in these lines."""
-    return names.special(lines, names.unknown(lines))
+def judged(names: FieldNames, lines: list[bytes]) -> list[Special] | None:
+    """Return what is special in these lines; None when one is no field."""
+    found: list[Special] = []
+    return found if names.judge(names.sift(lines, found), lines, found) else None
 
 
 class FieldNamesTests(SynchronousTestCase):
@@ -27,13 +28,24 @@ class FieldNamesTests(SynchronousTestCase):
         self.assertEqual(names._passing, {b"X-One-More: 1", b"X-One-More: 2"})
 
     def test_lines_that_pass_are_known_when_they_come_again(self) -> None:
-        """But for long ones, those whose values seldom come twice, and those that do not just pass."""
+        """But for long ones, and those whose values seldom come twice or are secret."""
         names = request_names()
-        lines = [b"Accept: */*", b"X: " + b"x" * 157]
-        others = [b"X: " + b"x" * 158, b"Cookie: a=b", b"Host: a", b"Connection: close", b"X_Forwarded_For: 1"]
-        for _ in range(2):
-            judged(names, [*lines, *others])
-        self.assertEqual(names.unknown([*lines, *others]), others)
+        passing = [b"Accept: */*", b"X: " + b"x" * 157]
+        special = [b"Host:\ta ", b"Connection: close", b"Te: x"]
+        others = [b"X: " + b"x" * 158, b"Cookie: a=b", b"Authorization: a", b"X-Forwarded-For: 1"]
+        first = judged(names, [*passing, *special, *others])
+        lines = [*passing, *special, *others]
+        found: list[Special] = []
+        self.assertEqual(names.sift(lines, found), others)
+        self.assertEqual((lines, found), ([*passing, *others], first[:3] if first else None))
+        self.assertEqual(found[0], (HOST, b"Host:\ta ", b"a"))
+
+    def test_special_lines_are_remembered_up_to_a_limit(self) -> None:
+        """2048 of them."""
+        names = request_names()
+        for number in range(2049):
+            judged(names, [b"Host: %d" % number])
+        self.assertEqual(list(names._others), [b"Host: 2048"])
 
 
 class OctetTests(SynchronousTestCase):
