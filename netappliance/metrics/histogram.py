@@ -11,16 +11,19 @@ SESSION_DURATION_BUCKETS = (1.0, 5.0, 10.0, 25.0, 60.0, 300.0, 900.0, 1800.0, 36
 class Histogram:
     """Counts of observations by upper bound; not cumulative inside, cumulative in :meth:`cumulative`."""
 
-    __slots__ = ("buckets", "counts", "sum")
+    __slots__ = ("_lowest", "buckets", "counts", "sum")
 
     def __init__(self, buckets: tuple[float, ...]) -> None:
         self.buckets = buckets
         self.counts = [0] * (len(buckets) + 1)
         self.sum = 0.0
+        self._lowest = buckets[0]
 
     def observe(self, value: float) -> None:
         """Count one value, in the unit of the buckets."""
-        self.counts[bisect_left(self.buckets, value)] += 1
+        # most requests are faster than the lowest bound
+        at = 0 if value <= self._lowest else bisect_left(self.buckets, value)
+        self.counts[at] += 1
         self.sum += value
 
     def add(self, other: Histogram) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from netappliance.http.message import CHUNKED, Refusal
 
 #: digits of a Content-Length; 10**18 bytes are more than any body
@@ -15,9 +17,19 @@ CODING_IN_1_0 = Refusal(400, "transfer-encoding in HTTP/1.0")
 UNSUPPORTED = Refusal(501, "unsupported transfer coding")
 
 
+#: single values that were judged; up to so many, for peers choose them
+_MOST_KNOWN: Final = 1024
+_known: Final[dict[bytes, int]] = {}
+
+
 def plain_length(value: bytes) -> int:
     """Return what a single stripped value says; -1 when it is not just a number."""
-    return int(value) if value.isdigit() and len(value) <= _DIGITS else -1
+    length = _known.get(value, -1)
+    if length < 0 and value.isdigit() and len(value) <= _DIGITS:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        length = _known[value] = int(value)
+    return length
 
 
 def content_length(values: list[bytes]) -> int | Refusal:

@@ -7,107 +7,70 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.http.exchange.deadlines import BODY, CONNECT, PLACE, RESPONSE, look
-from netappliance.process.build import this_build
 from netappliance.sessions.reasons import Cause
+from tests.http.exchange.world import FakeSocket, World
 
-
-class Stream:
-    """As much of a backend's stream as is looked at."""
-
-    def __init__(self, *, connecting: bool = False, blocked: bool = False) -> None:
-        self._connecting, self._blocked = connecting, blocked
-
-    def is_connecting(self) -> bool:
-        """No edge has come yet."""
-        return self._connecting
-
-    def blocked(self) -> bool:
-        """Bytes wait."""
-        return self._blocked
-
-    def connect_started(self) -> float:
-        """Monotonic seconds."""
-        return 7.0
-
-
-class Target:
-    """Its timeouts."""
-
-    queue_timeout_s = 5.0
-    connect_timeout_s = 3.0
-
-
-class Limits:
-    """Those of a listener."""
-
-    backend_timeout_s = 30.0
-    client_timeout_s = 60.0
-    request_timeout_s = 10.0
-
-    def __init__(self, rate: int = 0) -> None:
-        self.min_body_rate = rate
-
-
-class Way:
-    """A request's way to its backend."""
-
-    target = Target()
-    queued_at = 2.0
-    uploading_since = 100.0
-
-    def __init__(
-        self,
-        stream: Stream | None,
-        *,
-        trailers: list[bytes] | None = None,
-        broke: Cause | None = None,
-        received: int = 0,
-        waits: bool = False,
-    ) -> None:
-        self.stream, self.trailers, self.broke, self.received, self._waits = stream, trailers, broke, received, waits
-
-    def waits_for_100(self, interim: int) -> bool:
-        """Until an interim response came."""
-        return self._waits and not interim
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n%b\r\n"
+TIMEOUTS = "backend_timeout = 30s\nclient_timeout = 60s\nrequest_timeout = 10s\nmin_body_rate = %d"
 
 
 class DeadlineTests(SynchronousTestCase):
-    """Each state of the way."""
+    """Each state of the way; the request comes at 1000, and a byte moved last at 990."""
 
-    skip = "compiled code takes no stand-ins" if this_build().compiled else None
+    def world(self, rate: int = 0, **keys: Any) -> World:
+        """A listener with these timeouts."""
+        return World(cluster="queue_timeout = 5s\nconnect_timeout = 3s", http=TIMEOUTS % rate, **keys)
 
-    def waited(self, way: Way, now: float = 101.0, rate: int = 0, interim: int = 0) -> tuple[int, float]:
-        """Look; a byte moved at 90."""
-        looked: Any = look
-        found: tuple[int, float] = looked(way, Limits(rate), 90.0, now, interim)
-        return found
+    def asked(self, world: World, data: bytes = GET) -> Any:
+        """Return the way of a request that a new client sends."""
+        client = world.client()
+        world.turn()
+        client.give(data)
+        world.turn()
+        return world.connection(client).user.way
+
+    def waited(self, world: World, way: Any, now: float = 1001.0, interim: int = 0) -> tuple[int, float]:
+        """Look."""
+        return look(way, world.frontend.limits, 990.0, now, interim)
 
     def test_a_place_and_a_connection(self) -> None:
         """From when they were asked for."""
-        self.assertEqual(self.waited(Way(None)), (PLACE, 7.0))
-        self.assertEqual(self.waited(Way(Stream(connecting=True))), (CONNECT, 10.0))
+        world = self.world(backends="10.0.0.1:80 id=a max_connections=1")
+        world.connects = lambda sock: None
+        first, second = self.asked(world), self.asked(world)
+        self.assertEqual(self.waited(world, first), (CONNECT, 1003.0))
+        self.assertEqual(self.waited(world, second), (PLACE, 1005.0))
 
     def test_the_response(self) -> None:
         """When the body is over, cannot be sent on, or waits for a word of the backend; from the last byte on."""
-        for way in (
-            Way(Stream(), trailers=[]),
-            Way(Stream(blocked=True)),
-            Way(Stream(), broke=Cause.RST),
-            Way(Stream(), waits=True),
-        ):
-            self.assertEqual(self.waited(way), (RESPONSE, 120.0))
-        self.assertEqual(self.waited(Way(Stream(), waits=True), interim=1), (BODY, 150.0))
+        world = self.world()
+        self.assertEqual(self.waited(world, self.asked(world)), (RESPONSE, 1020.0))
+        broken = self.asked(world, POST % b"" + b"x")
+        broken.broke = Cause.RST
+        self.assertEqual(self.waited(world, broken), (RESPONSE, 1020.0))
+        waiting = self.asked(world, POST % b"Expect: 100-continue\r\n")
+        self.assertEqual(self.waited(world, waiting), (RESPONSE, 1020.0))
+        self.assertEqual(self.waited(world, waiting, interim=1), (BODY, 1050.0))
+
+    def test_a_backend_that_takes_nothing(self) -> None:
+        """It is its turn, though more of the body is to come."""
+        world = self.world()
+
+        def narrow(sock: FakeSocket) -> None:
+            sock.window = 10
+            sock.accept()
+
+        world.connects = narrow
+        self.assertEqual(self.waited(world, self.asked(world, POST % b"" + b"x")), (RESPONSE, 1020.0))
 
     def test_the_body(self) -> None:
         """From the last byte on; where a rate is asked for, it is too slow below it after request_timeout."""
-        self.assertEqual(self.waited(Way(Stream())), (BODY, 150.0))
-        for received, now, rate, slow in (
-            (6399, 200.0, 64, True),
-            (6400, 200.0, 64, False),
-            (6399, 200.0, 0, False),
-            (0, 200.0, 64, False),
-            (1, 110.0, 64, False),
-            (1, 110.1, 64, True),
-        ):
-            found = self.waited(Way(Stream(), received=received), now, rate)
-            self.assertEqual(found, (BODY, now if slow else 150.0), (received, now, rate))
+        world = self.world()
+        self.assertEqual(self.waited(world, self.asked(world, POST % b"" + b"x")), (BODY, 1050.0))
+        world = self.world(rate=10)
+        way = self.asked(world, POST % b"" + b"x" * 105)
+        for now, deadline in ((1010.0, 1050.0), (1010.5, 1050.0), (1010.6, 1010.6), (1011.0, 1011.0)):
+            self.assertEqual(self.waited(world, way, now), (BODY, deadline))
+        # nothing has come: the client may not have begun
+        self.assertEqual(self.waited(world, self.asked(world, POST % b""), 1011.0), (BODY, 1050.0))
