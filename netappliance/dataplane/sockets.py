@@ -32,7 +32,7 @@ def peer_address(address: Any) -> Address:
     """
     if isinstance(address, tuple):
         host = address[0]
-        if host.startswith("::ffff:") and "." in host:
+        if len(address) > 2 and host.startswith("::ffff:") and "." in host:
             host = host[7:]
         return host, address[1]
     return unix_address(address if isinstance(address, bytes) else os.fsencode(address or ""))

@@ -46,6 +46,8 @@ class UdpProxy(SessionOwner):
         super().__init__(section, cluster, plane)
         self.section = section
         self.max_datagram_size = section.max_datagram_size
+        self.amplification_limit = section.amplification_limit
+        self.balance_all = section.balance_all
         self.filters = filters
         self.chain = FilterChain(filters, None, filter_failed, perf_counter)
         self.sessions: dict[tuple[LocalSocket, Any, Backend], UdpSession] = {}
@@ -88,7 +90,7 @@ class UdpProxy(SessionOwner):
     def _forward(self, listener: LocalSocket, datagram: Datagram) -> None:
         destinations = datagram.destinations
         if destinations is None:
-            if self.section.balance_all:
+            if self.balance_all:
                 destinations = datagram.backends
             else:
                 # a client that has a session stays with it: the cluster chooses once
@@ -101,8 +103,13 @@ class UdpProxy(SessionOwner):
         if len(payload) > self.max_datagram_size:
             self.drop("read", Drop.TOO_LARGE)
             return
+        client = listener.raw_client
+        first = listener.affinity.get(client)
         for backend in destinations:
-            session = self.sessions.get((listener, listener.raw_client, backend)) or self._open(listener, backend)
+            if first is not None and first.target is backend:
+                session: UdpSession | None = first
+            else:
+                session = self.sessions.get((listener, client, backend)) or self._open(listener, backend)
             if session is not None:
                 session.metadata = metadata
                 session.reply_ancillary = listener.reply_ancillary
@@ -200,7 +207,7 @@ class UdpProxy(SessionOwner):
                 self.drop("write", drop)
                 return
             payload = datagram.payload
-        limit = self.section.amplification_limit
+        limit = self.amplification_limit
         # what the backend sent so far includes this datagram
         if limit and not session.verified and session.rx_bytes > limit * session.tx_bytes:
             self.drop("write", Drop.AMPLIFICATION)
