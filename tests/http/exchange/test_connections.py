@@ -358,6 +358,23 @@ class MomentTests(LifeTestCase):
         world.reactor.step()
         self.assertEqual(len(backend.reads), 24)
 
+    def test_who_comes_when_a_place_is_free_goes_behind_those_who_wait(self) -> None:
+        """In the same round."""
+        world = self.world(backends="10.0.0.1:80 id=a max_connections=1")
+        world.shuffle = lambda ready: ready.sort(key=FakeSocket.fileno)
+        self.ask(world, GET % b"/1")
+        self.ask(world, GET % b"/2")
+        third = world.client()
+        world.turn()
+        world.upstreams[0].give(OK)
+        third.give(GET % b"/3")
+        world.turn()
+        self.assertIn(b"GET /2 ", world.upstreams[0].outbound)
+        self.assertNotIn(b"GET /3 ", world.upstreams[0].outbound)
+        world.upstreams[0].give(OK)
+        world.turn()
+        self.assertIn(b"GET /3 ", world.upstreams[0].outbound)
+
     def test_a_long_wait_in_the_queue(self) -> None:
         """Longer than the other deadlines, which are looked at meanwhile."""
         world = self.world(backends="10.0.0.1:80 id=a max_connections=1", cluster="queue_timeout = 25s")

@@ -139,6 +139,32 @@ class OrdinaryTests(LifeTestCase):
             self.assertEqual(bool(client.shut or client.closes), version == b"1.0")
             self.assertEqual(self.ends(world), [(200, "client/data/fin" if version == b"1.1" else "proxy/data/fin")])
 
+    def test_clients_of_http_1_0_may_go_on(self) -> None:
+        """Where they ask for it and the body's length is known."""
+        ask = b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+        for response, goes_on in (
+            (OK, True),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+            (b"HTTP/1.1 304 No\r\n\r\n", True),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False),
+        ):
+            world = self.world()
+            client = self.served(world, response, ask)
+            self.assertEqual(
+                (b"Connection: keep-alive" in client.outbound, bool(client.closes)), (goes_on, not goes_on)
+            )
+            self.assertEqual(b"Connection: close" in client.outbound, not goes_on)
+
+    def test_a_trusted_proxy_names_its_requests(self) -> None:
+        """Others are given a name."""
+        ask = b"GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: theirs\r\n\r\n"
+        for keys, trusted in (("trusted_proxies = 192.0.2.0/24", True), ("trusted_proxies = 10.0.0.0/8", False)):
+            world = self.world(http=keys)
+            self.served(world, OK, ask)
+            self.assertEqual(b"\r\nX-Request-Id: theirs\r\n" in world.upstreams[0].outbound, trusted)
+            self.assertEqual(self.logged(world)[0]["request_id"] == "theirs", trusted)
+            self.assertEqual(world.upstreams[0].outbound.lower().count(b"x-request-id"), 1)
+
     def test_trailers_pass_both_ways(self) -> None:
         """In chunks that are written anew."""
         world = self.world()
@@ -300,6 +326,7 @@ class TimeoutTests(LifeTestCase):
         self.assertEqual((len(client.inbound), client.closes), (0, 0))
         self.after(world, 2)
         self.assertEqual((client.closes, self.ends(world)), (1, [(403, "proxy/request/policy")]))
+        self.assertEqual(self.closed(world), ["proxy/request/policy"])
         self.nothing_left(world)
 
     def test_a_client_that_breaks_off_after_its_last_response(self) -> None:
@@ -493,6 +520,19 @@ class BackendTests(LifeTestCase):
             self.assertEqual(self.ends(world), [(200, f"backend/data/{cause}")])
             self.assertEqual((client.closes, client.reset), (1, True))
             self.nothing_left(world)
+
+    def test_a_body_that_only_the_end_ends_is_not_whole_when_the_connection_broke(self) -> None:
+        """The write that failed says that it did."""
+        world = self.world()
+        client = self.ask(world, POST % (b"/", 100) + b"half")
+        backend = world.upstreams[0]
+        backend.give(b"HTTP/1.1 200 OK\r\n\r\npart")
+        world.turn()
+        backend.broken = True
+        client.give(b"x")
+        world.turn()
+        self.assertEqual((self.ends(world), client.reset), ([(200, "backend/data/rst")], True))
+        self.assertFalse(client.outbound.endswith(b"0\r\n\r\n"))
 
     def test_interim_responses(self) -> None:
         """Sixteen pass, in HTTP/1.1; the seventeenth is too many."""

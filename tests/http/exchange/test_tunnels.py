@@ -27,6 +27,7 @@ class TunnelTests(LifeTestCase):
         client, backend = self.tunnel(world, b"early", b"hello")
         (session,) = world.appliance.sessions
         self.assertEqual((session.kind, session.state, session.cluster), ("websocket", "open", "web"))
+        self.assertFalse(session.logged, "the exchange has the line")
         self.assertEqual([sock.fileno() for sock in session.sockets()], [client.fileno(), backend.fileno()])
         client.give(b"c1")
         backend.give(b"b1")

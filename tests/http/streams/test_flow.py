@@ -166,6 +166,21 @@ class BackpressureTests(LifeTestCase):
         self.assertTrue(client.outbound.endswith(b"x" * 10000))
         self.assertEqual((self.ends(world), len(backend.inbound)), ([(200, "client/data/fin")], 0))
 
+    def test_a_client_that_does_not_even_take_the_head(self) -> None:
+        """What came with the head waits, and nothing more is read."""
+        world = self.world(reads=READS)
+        client = self.ask(world)
+        client.window = 10
+        backend = world.upstreams[0]
+        backend.give(sized(10000, b"x"))
+        world.turn()
+        backend.give(b"x" * 5000)
+        world.turn(20)
+        self.assertEqual(len(backend.inbound), 5000)
+        client.widen(1 << 20)
+        world.turn(20)
+        self.assertEqual(len(backend.inbound), 0)
+
     def test_a_backend_that_does_not_take_an_upload(self) -> None:
         """The client is not read on."""
         world = self.world(reads=READS)
