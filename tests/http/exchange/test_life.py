@@ -366,6 +366,21 @@ class RefusalTests(LifeTestCase):
             self.assertEqual(world.frontend.refusals.requests, {why: 1})
             self.assertTrue(client.shut or client.closes)
 
+    def test_a_body_that_becomes_none_while_it_is_passed_on(self) -> None:
+        """Answered at once, counted by its words; the backend's connection is closed over the half request."""
+        for later, status, reason in (
+            (b"zz\r\n", 400, "client/request/protocol"),
+            (b"0\r\nX: " + b"x" * 17000, 431, "client/request/limit"),
+            (b"5\r\nhello0", 400, "client/request/protocol"),
+        ):
+            world = self.world()
+            client = self.ask(world, CHUNKED + b"1\r\nx\r\n")
+            client.give(later)
+            world.turn()
+            self.assertEqual((self.answered(client), self.ends(world)), ([status], [(status, reason)]), later[:10])
+            self.assertEqual((world.upstreams[0].closes, len(world.frontend.refusals.requests)), (1, 1))
+            self.assertFalse(world.upstreams[0].outbound.endswith(b"0\r\n\r\n"))
+
     def test_no_route_and_routes_without_a_cluster(self) -> None:
         """Answered here; the connection goes on."""
         world = self.world()
