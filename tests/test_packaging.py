@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -84,3 +86,90 @@ class WheelTests(SynchronousTestCase):
         removed = run(python, "-m", "pip", "uninstall", "--quiet", "-y", "netappliance")
         self.assertEqual(removed.returncode, 0, removed.stderr)
         self.assertEqual(list(environment.rglob("netappliance_plugin.py")), [])
+
+
+class CompilingTests(SynchronousTestCase):
+    """What a build does where it cannot compile; ``setup.py`` is run by itself, as pip runs it behind its back."""
+
+    def setUp(self) -> None:
+        if find_spec("setuptools") is None:
+            self.skipTest("no setuptools in this environment")
+        folder = Path(mkdtemp(prefix="build-"))
+        self.addCleanup(shutil.rmtree, folder)
+        self.source = folder / "source"
+        for name in ("netappliance", "twisted", "tools"):
+            shutil.copytree(ROOT / name, self.source / name, ignore=shutil.ignore_patterns("*.so", "build.json"))
+        for name in ("setup.py", "setup.cfg", "pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, self.source)
+
+    def build(self, *before: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Build without a choice, unless the environment has one."""
+        inherited = {
+            key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "NETAPPLIANCE_COMPILED")
+        }
+        command = [*before, sys.executable, "setup.py", "build"]
+        return subprocess.run(
+            command,
+            cwd=self.source,
+            env=inherited | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    def check_pure(self, done: subprocess.CompletedProcess[str], why: str) -> None:
+        """It was built, says why it is not compiled, and so does what was built."""
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"netappliance: pure Python, not compiled: {why}", done.stdout)
+        built = str(self.source / "build" / "lib")
+        said = run(sys.executable, "-m", "netappliance.process.build", cwd=built).stdout
+        self.assertIn(f"(pure Python: {why}", said)
+
+    def test_without_a_compiler_it_is_pure_and_says_so(self) -> None:
+        """Debian's name of the package is told."""
+        self.check_pure(self.build(CC="/bin/false"), "no C compiler that works: /bin/false")
+
+    def test_without_headers_it_is_pure_and_says_so(self) -> None:
+        """In a mount namespace that hides them."""
+        include = sysconfig.get_path("include")
+        if not Path(include, "Python.h").is_file():
+            hide: tuple[str, ...] = ()
+        else:
+            hide = ("unshare", "-rm", "sh", "-c", f'mount -t tmpfs none {include} && exec "$@"', "sh")
+            if subprocess.run([*hide, "true"], capture_output=True, check=False).returncode:
+                self.skipTest("no mount namespaces")
+        self.check_pure(self.build(*hide), f"no headers of this Python: {include}/Python.h is missing")
+
+    def test_where_compiling_was_asked_for_it_fails_with_the_reason(self) -> None:
+        """And nothing is built."""
+        done = self.build(CC="/bin/false", NETAPPLIANCE_COMPILED="1")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("NETAPPLIANCE_COMPILED=1: no C compiler that works: /bin/false", done.stderr)
+        self.assertFalse((self.source / "build").exists())
+
+    def test_where_it_was_forbidden_it_is_pure(self) -> None:
+        """And says so."""
+        self.check_pure(self.build(NETAPPLIANCE_COMPILED="0"), "NETAPPLIANCE_COMPILED=0")
+
+    def test_another_choice_is_refused(self) -> None:
+        """With what may stand there."""
+        done = self.build(NETAPPLIANCE_COMPILED="yes")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(
+            "NETAPPLIANCE_COMPILED = yes: expected 1 (compile or fail), 0 (never compile), or nothing", done.stderr
+        )
+
+    def test_what_compiling_needs_is_asked_for_only_where_it_compiles(self) -> None:
+        """An installation that stays pure downloads no compiler."""
+        code = (
+            "import sys; sys.path.insert(0, 'tools'); import build_backend;"
+            "print('mypy' in str(build_backend.get_requires_for_build_wheel()))"
+        )
+        for choice, cc, needed in (("1", "cc", True), ("0", "cc", False), ("", "/bin/false", False)):
+            environment = dict(os.environ, NETAPPLIANCE_COMPILED=choice, CC=cc)
+            command = [sys.executable, "-c", code]
+            done = subprocess.run(
+                command, cwd=self.source, env=environment, capture_output=True, text=True, check=False, timeout=60
+            )
+            self.assertEqual(done.stdout.strip().splitlines()[-1:], [str(needed)], done.stderr)

@@ -8,6 +8,11 @@ packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack 
 # Debian has it, Ubuntu does not: without it the browser's test is skipped
 optional="chromium-headless-shell"
 
+# for `make compiled`
+command -v cc >/dev/null || packages="$packages gcc"
+"$1" -c 'import pathlib, sys, sysconfig; sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").is_file())' ||
+    packages="$packages python3-dev"
+
 # print those of the arguments that are not installed
 absent() {
     for package in "$@"; do
