@@ -16,7 +16,7 @@ from netappliance import plugins
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection, backend_lines
 from netappliance.clusters.balancing import balancer_names, make_balancer
-from netappliance.clusters.balancing.policy import Policy
+from netappliance.clusters.balancing.policy import Policy, ThirdPartyPolicy
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.section import ClusterSection
 from netappliance.config.kinds import section_kinds
@@ -375,6 +375,26 @@ class ThirdPartyTests(SynchronousTestCase):
         first, second = cluster.backends
         self.assertIs(cluster.choose(b"", 0.0), second)
         self.assertIs(cluster.choose(b"", 0.0, [second]), first)
+
+    def test_what_a_plugin_chooses_is_looked_at(self) -> None:
+        """Something else than a backend is an error that names policy and type."""
+
+        class Odd:
+            """Chooses a name."""
+
+            needs_key = True
+
+            def set_members(self, members: object) -> None:
+                """Nothing."""
+
+            def choose(self, backends: object, key: bytes, now: float) -> str:
+                """No backend."""
+                return "b"
+
+        policy = ThirdPartyPolicy("odd", Odd())
+        self.assertTrue(policy.needs_key)
+        error = self.assertRaises(TypeError, policy.choose, [], b"", 0.0)
+        self.assertEqual(str(error), "balance = odd chose str, not a Backend")
 
     def test_an_unknown_policy_is_refused_with_the_nearest_name(self) -> None:
         """At configuration, not at the first connection."""
