@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -44,15 +45,22 @@ class ForeignFilterTests(SynchronousTestCase):
         self.assertEqual((chain.read(changed), chain.counters["p", "read"].errors), (Drop.DENIED, 0))
         self.assertEqual((changed.payload, changed.metadata, changed.destinations), (b"a!", {"k": 1}, [BACKENDS[0]]))
 
+    @staticmethod
+    def leave(name: str, value: object, datagram: Any) -> None:
+        """Leave that behind."""
+        setattr(datagram, name, value)
+
     def test_a_wrong_type_is_an_error_that_names_it(self) -> None:
         """In both directions, and the datagram is dropped."""
-        for name, value in (("payload", "text"), ("metadata", None), ("destinations", ["10.0.0.1"])):
-            told: list[str] = []
-            chain = FilterChain(
-                [("p", Plain(lambda datagram, name=name, value=value: setattr(datagram, name, value)))],
-                None,
-                lambda name, error, told=told: told.append(f"{name}: {type(error).__name__}: {error}"),
-            )
+        told: list[str] = []
+
+        def tell(name: str, error: BaseException) -> None:
+            told.append(f"{name}: {type(error).__name__}: {error}")
+
+        wrong: dict[str, Any] = {"payload": "text", "metadata": None, "destinations": ["10.0.0.1"]}
+        for name, value in wrong.items():
+            told.clear()
+            chain = FilterChain([("p", Plain(functools.partial(self.leave, name, value)))], None, tell)
             for run in (chain.read, chain.write):
                 self.assertEqual(run(datagram(b"a")), Drop.FILTER_ERROR, name)
             self.assertEqual(len(told), 2, name)
