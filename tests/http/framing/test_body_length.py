@@ -27,6 +27,9 @@ class BodyLengthTests(SynchronousTestCase):
             for number in range(3000):
                 self.assertEqual(plain_length(b"%d" % number), number)
                 self.assertLessEqual(len(known), 1024)
+        known.clear()
+        for number in range(1025):
+            self.assertEqual((plain_length(b"%d" % number), len(known)), (number, number % 1024 + 1))
         for value in (b"", b"-1", b"1,1", b"1" * 19, b"x"):
             self.assertEqual(plain_length(value), -1)
             self.assertNotIn(value, known)

@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.http.framing.heads import interim_head, request_head, response_head
+from netappliance.http.framing.heads import WrittenLines, interim_head, request_head, response_head
 from netappliance.http.identity import ClientIdentity, IdentityRules
 from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Request, Response
 
@@ -107,3 +107,29 @@ class ResponseHeadTests(SynchronousTestCase):
         response.status = 101
         switching = b"HTTP/1.1 101 Early Hints\r\nLink: </a>\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
         self.assertEqual(interim_head(response), switching)
+
+
+class WrittenLinesTests(SynchronousTestCase):
+    """Lines with numbers in them."""
+
+    def test_they_are_remembered_up_to_a_limit(self) -> None:
+        """1024 of each kind; every one is right before and after it was forgotten."""
+        lines = WrittenLines()
+        for _ in range(2):
+            for number in range(1024):
+                self.assertEqual(lines.content_length(number), b"Content-Length: %d" % number)
+                self.assertEqual(lines.status(200, b"%d" % number), b"HTTP/1.1 200 %d" % number)
+            self.assertEqual((len(lines._lengths), len(lines._statuses)), (1024, 1024))
+        self.assertEqual(lines.content_length(5000), b"Content-Length: 5000")
+        self.assertEqual(lines.status(404, b""), b"HTTP/1.1 404 Not Found")
+        self.assertEqual((len(lines._lengths), len(lines._statuses)), (1, 1))
+
+    def test_a_body_comes_right_behind_the_head(self) -> None:
+        """Of requests and of responses."""
+        request = Request(b"POST", b"/", 1, [])
+        request.length, request.declared = 2, True
+        self.assertTrue(request_head(request, IDENTITY, b"1", b"ab").endswith(b"\r\nContent-Length: 2\r\n\r\nab"))
+        response = Response(200, b"OK", 1, [])
+        response.length = response.declared = 2
+        head = response_head(response, 1, keep_alive=True, body=b"ab")
+        self.assertEqual(head, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab")

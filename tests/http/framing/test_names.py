@@ -27,6 +27,17 @@ class FieldNamesTests(SynchronousTestCase):
         self.assertEqual(list(names._known), [b"X-One-More"])
         self.assertEqual(names._passing, {b"X-One-More: 1", b"X-One-More: 2"})
 
+    def test_the_memory_of_lines_that_do_not_pass_is_bounded(self) -> None:
+        """Likewise; each is judged the same when it comes again."""
+        names = request_names()
+        for number in range(2048):
+            for _ in range(2):
+                found = judged(names, [b"Host: a%d" % number])
+                self.assertEqual(found, [(HOST, b"Host: a%d" % number, b"a%d" % number)])
+        self.assertEqual(len(names._others), 2048)
+        self.assertEqual(judged(names, [b"Host: more"]), [(HOST, b"Host: more", b"more")])
+        self.assertEqual(list(names._others), [b"Host: more"])
+
     def test_lines_that_pass_are_known_when_they_come_again(self) -> None:
         """But for long ones, and those whose values seldom come twice or are secret."""
         names = request_names()
