@@ -80,6 +80,8 @@ def _usual(response: Response, found: list[names.Special]) -> bool:
     for code, _, value in found:
         if code == names.LENGTH and length < 0:
             length = body_length.plain_length(value)
+            if length < 0:
+                return False
         elif code != names.CONNECTION or value != b"keep-alive" or not response.minor:
             return False
     if length < 0 or response.status < 200 or response.status in (204, 304):

@@ -266,6 +266,8 @@ class LengthTests(RequestTests):
             b"1,x",
         ):
             self.refused(HOST + b"Content-Length: " + value + b"\r\n", malformed)
+        for lines in (b"Content-Length: x\r\nContent-Length: 5\r\n", b"Content-Length: 5\r\nContent-Length: x\r\n"):
+            self.refused(HOST + lines, malformed)
         for lines in (b"Content-Length: 1, 2\r\n", b"Content-Length: 0\r\nContent-Length: 1\r\n"):
             self.refused(HOST + lines, differing)
         both = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"

@@ -116,6 +116,11 @@ class ResponseTests(SynchronousTestCase):
         for lines in (
             *(b"Content-Length: x\r\n", b"Content-Length:\r\n", b"Content-Length: 5\r\nContent-Length: 6\r\n"),
             b"Content-Length: 0\r\nContent-Length: 5\r\n",
+            b"Content-Length: x\r\nContent-Length: 5\r\n",
+            b"Content-Length: 5\r\nContent-Length: x\r\n",
+            b"Content-Length:\r\nContent-Length: 5\r\nConnection: keep-alive\r\n",
+            b"Content-Length: +5\r\nConnection: keep-alive\r\nContent-Length: 5\r\n",
+            b"Content-Length: -1\r\nContent-Length: 5\r\n",
             *(b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n"),
             *(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding:\r\n"),
         ):
