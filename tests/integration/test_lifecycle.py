@@ -37,6 +37,12 @@ class StartTests(ProxyTestCase):
         path.write_text(text)
         return str(path)
 
+    def test_the_version_says_which_build_it_is(self) -> None:
+        """Compiled, or pure Python and maybe why."""
+        done = twistd("proxy", "--version")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"^netappliance [\d.]+ \((compiled|pure Python(: .+)?)\)$")
+
     def test_check_prints_the_effective_configuration(self) -> None:
         """And it is a configuration itself."""
         done = twistd("proxy", "--check", "--config", self.ini("[appliance]\nmax_connections = 5\n"))
