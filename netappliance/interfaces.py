@@ -52,7 +52,8 @@ class IServiceKind(ISectionKind):
 class IConnectionObserver(Interface):
     """
     Told of every connection and session at open, when it may refuse, and at close (Rubris' ConnectionHandler and
-    ConnectionTerminationHandler). An exception in an observer is contained: logged once with a traceback, counted.
+    ConnectionTerminationHandler). It only looks; what it wants in the access log it writes to ``session.notes``, a dict
+    by text. An exception in an observer, or a wrong answer, is contained: logged once with a traceback, counted.
     """
 
     name: str = Attribute("What the configuration selects the observer by.")

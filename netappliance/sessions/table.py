@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -108,15 +108,17 @@ class SessionTable:
         totals = self.totals(session.kind, session.listener)
         totals.active += 1
         totals.total += 1
-        refusal = None
+        refusal: str | None = None
         for observer in self.observers:
             try:
-                answer = observer.session_opened(session)
+                answer: Any = observer.session_opened(session)
+                if not isinstance(answer, str | None):
+                    raise TypeError(f"session_opened returned {type(answer).__name__}, not a text or None")
             except Exception:  # noqa: BLE001 - a plug-in's crash is contained
                 self._observer_failed(observer)
                 continue
-            if answer is not None and refusal is None:
-                refusal = str(answer)
+            if refusal is None:
+                refusal = answer
         return refusal
 
     def closed(self, session: Session, reason: CloseReason) -> None:

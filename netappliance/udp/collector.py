@@ -66,8 +66,14 @@ class UdpCollector(Collector):
         ages = HistogramMetricFamily(
             f"{_PREFIX}filter_age_secs", "Age of datagrams by their sender's clock.", labels=["listener", "filter"]
         )
-        for name, made in self._service.proxy.filters:
-            own: dict[str, int] = getattr(made, "figures", dict)()
+        proxy = self._service.proxy
+        for name, made in proxy.filters:
+            try:
+                own = {str(figure): int(count) for figure, count in getattr(made, "figures", dict)().items()}
+            except Exception:  # noqa: BLE001 - a filter's bug costs its own figures, not the page
+                for key, counters in proxy.chain.counters.items():
+                    counters.errors += key[0] == name
+                continue
             for figure, count in own.items():
                 figures.add_metric([listener, name, figure], count)
             if isinstance(made, Timestamp):

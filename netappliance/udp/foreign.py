@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netappliance.clusters.backend import Backend
@@ -48,7 +49,10 @@ def _checked(drop: Any, datagram: Datagram) -> Drop | None:
         raise TypeError(f"left {type(left.payload).__name__} as payload, not bytes")
     if not isinstance(left.metadata, dict):
         raise TypeError(f"left {type(left.metadata).__name__} as metadata, not a dict")
-    for backend in left.destinations or ():
+    destinations = left.destinations
+    if not isinstance(destinations, Sequence | None):
+        raise TypeError(f"left {type(destinations).__name__} as destinations, not a sequence")
+    for backend in destinations or ():
         if not isinstance(backend, Backend):
             raise TypeError(f"left {type(backend).__name__} among destinations, not a Backend")
     return drop

@@ -170,15 +170,18 @@ def _watched(step: Step, side: str) -> Step:
     """Return the step with a look at what it left: what splits or frames a message is not for others to write."""
 
     def request(exchange: Exchange) -> Any:
-        answer = step(exchange)
         made = exchange.request
-        wrong = _wrong_lines(made.lines, _FRAMING_REQUEST)
-        if not wrong and not (isinstance(made.target, bytes) and _TARGET.fullmatch(made.target)):
-            wrong = f"made the target {made.target!r}"
-        if not wrong and not (isinstance(made.authority, bytes) and _AUTHORITY.fullmatch(made.authority)):
-            wrong = f"made the authority {made.authority!r}"
-        if wrong:
-            raise ValueError(wrong)
+        before = list(made.lines), made.target, made.authority
+        try:
+            answer = step(exchange)
+            wrong = _wrong_request(made) if exchange.request is made else "replaced the request"
+            if wrong:
+                raise ValueError(wrong)
+        except Exception:
+            # the answer that its client gets looks at the request
+            exchange.request = made
+            made.lines, made.target, made.authority = before
+            raise
         return answer
 
     def response(exchange: Exchange, response: Response) -> None:
@@ -196,6 +199,15 @@ _FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
 _FRAMING_REQUEST = _FRAMING | {b"host"}
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*|\*")
 _AUTHORITY = re.compile(rb"[\x21-\x2e\x30-\x7e\x80-\xff]*")
+
+
+def _wrong_request(made: Any) -> str:
+    """Return what is wrong with a request that a filter changed, or nothing."""
+    if not (isinstance(made.target, bytes) and _TARGET.fullmatch(made.target)):
+        return f"made the target {made.target!r}"
+    if not (isinstance(made.authority, bytes) and _AUTHORITY.fullmatch(made.authority)):
+        return f"made the authority {made.authority!r}"
+    return _wrong_lines(made.lines, _FRAMING_REQUEST)
 
 
 def _wrong(answer: Any) -> str:
