@@ -61,7 +61,8 @@ class StreamService(ListenerService):
     """
 
     def __init__(self, kind: Kind, section: Any, plane: DataPlane, options: ListenOptions, cluster: str = "") -> None:
-        self.name = section.name
+        #: of its own among the services of a process, as the section is in its file
+        self.name = f"{kind} {section.name}"
         self.poller = plane.poller
         self.timers = plane.timers
         self.table = plane.sessions

@@ -34,7 +34,7 @@ class QcmpService(Service):
     BUDGET = 64
 
     def __init__(self, section: QcmpSection, poller: Poller, wall_ns: Callable[[], int] = time.time_ns) -> None:
-        self.name = section.name
+        self.name = f"qcmp {section.name}"
         self.section = section
         self.packets: dict[str, int] = dict.fromkeys(("valid", "invalid", "unsupported", "limited"), 0)
         self.bytes: dict[str, int] = dict.fromkeys(self.packets, 0)
@@ -59,7 +59,7 @@ class QcmpService(Service):
             try:
                 self._sockets.append(listen_udp(endpoint.host, endpoint.port))
             except OSError as error:
-                raise cannot_listen(f"[qcmp {self.name}]", endpoint.text, error) from None
+                raise cannot_listen(f"[{self.name}]", endpoint.text, error) from None
 
     def startService(self) -> None:
         """Answer."""

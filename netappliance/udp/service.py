@@ -31,7 +31,7 @@ class UdpService(ListenerService):
     def __init__(
         self, section: UdpSection, cluster: Cluster, plane: DataPlane, filters: Sequence[tuple[str, Any]]
     ) -> None:
-        self.name = section.name
+        self.name = f"udp {section.name}"
         self.proxy = UdpProxy(section, cluster, plane, filters, self._filter_failed, time.perf_counter)
         self.listeners: list[UdpListener] = [UdpListener(self.proxy, endpoint) for endpoint in section.listen]
 
@@ -47,8 +47,8 @@ class UdpService(ListenerService):
 
     def _filter_failed(self, name: str, error: BaseException) -> None:
         _log.failure(
-            "[udp {listener}] filter {name} raised; the datagram is dropped, and it is counted from now on",
+            "[{service}] filter {name} raised; the datagram is dropped, and it is counted from now on",
             failure=Failure(error),
-            listener=self.name,
+            service=self.name,
             name=name,
         )

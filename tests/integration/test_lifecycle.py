@@ -73,6 +73,16 @@ class StartTests(ProxyTestCase):
         self.assertIn("--config=", done.stdout)
         self.assertIn("--check", done.stdout)
 
+    def test_sections_of_different_kinds_may_have_one_name(self) -> None:
+        """Names are told apart by the kind, also from services that have no section's name."""
+        tcp, udp, http, qcmp = (f"{port}:interface=127.0.0.1\n" for port in free_ports(4))
+        proxy = self.proxy(
+            "[cluster admin]\nbackends = 127.0.0.1:1\n"
+            f"[tcp admin]\ncluster = admin\nlisten = tcp:{tcp}[udp admin]\ncluster = admin\nlisten = udp:{udp}"
+            f"[http admin]\nlisten = tcp:{http}[qcmp admin]\nlisten = udp:{qcmp}"
+        )
+        self.assertIn("ready", proxy.log())
+
     def test_a_busy_port_is_an_error_with_the_address(self) -> None:
         """In the foreground and as a daemon; nothing keeps running, no pid file is left."""
         with socket.create_server(("127.0.0.1", 0)) as busy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from pathlib import Path
@@ -99,7 +98,7 @@ cluster = wrong
 listen = udp:{ports[3]}:interface=127.0.0.1
 cluster = game
 filters = datagrams
-[udp lost]
+[udp wrong]
 listen = udp:{ports[4]}:interface=127.0.0.1
 cluster = wrong
 [filter requests]
@@ -114,13 +113,16 @@ class = wrong_filters:Datagrams
 class WrongPluginTests(HttpProxyTestCase):
     """Each wrong thing twice, then a right one, on every kind of traffic."""
 
+    forked = False  # the path is that of a new process
+
     def setUp(self) -> None:
         folder = Path(mkdtemp())
         package = folder / "netappliance" / "plugins"
         package.mkdir(parents=True)
         (package / "wrong_plugins.py").write_text(PLUGINS)
         (folder / "wrong_filters.py").write_text(FILTERS)
-        self.path = os.pathsep.join((*filter(None, sys.path), str(folder)))
+        sys.path.append(str(folder))
+        self.addCleanup(sys.path.remove, str(folder))
 
     def test_the_process_goes_on(self) -> None:
         """Errors name the plug-in and what it handed in; all are counted; what is right is served."""
@@ -132,7 +134,7 @@ class WrongPluginTests(HttpProxyTestCase):
         backends = {"tcp": self.peer(echo).port, "web": self.backend().port, "udp": datagrams.getsockname()[1]}
         config = CONFIG.format(ports=self.ports, **backends)
         self.expected_tracebacks = 9
-        proxy = self.proxy(config, ("env", f"PYTHONPATH={self.path}"))
+        proxy = self.proxy(config)
         for _ in range(2):
             for target, status in (
                 ("/lines", 500),
