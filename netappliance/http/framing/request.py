@@ -10,7 +10,7 @@ from netappliance.http.framing.authority import Authorities
 from netappliance.http.message import Refusal, Request
 
 _LONGEST_METHOD = 64
-_ALLOWED: Final = names.ALLOWED
+_SAME_IF_ALLOWED: Final = names.SAME_IF_ALLOWED
 #: schemes whose credentials make servers take the whole connection for the user's (RFC 4559 section 6)
 _BINDING = (b"ntlm", b"negotiate")
 _METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
@@ -87,7 +87,8 @@ class RequestFraming:
         count = len(lines)
         found: list[names.Special] = []
         new = self._names.sift(lines, found)
-        if count > self.max_fields or first.translate(None, _ALLOWED) or b"".join(new).translate(None, _ALLOWED):
+        strange = first + b"".join(new)
+        if count > self.max_fields or strange.translate(_SAME_IF_ALLOWED) != strange:
             return _first_problem(data[start : end + 4]) or TOO_MANY_FIELDS, start
         words = first.split(b" ")
         if len(words) != 3:

@@ -13,7 +13,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x
 _STATUS_START = b"HTTP/1."
 _STATUS_LINES = 1024
 
-_ALLOWED: Final = names.ALLOWED
+_SAME_IF_ALLOWED: Final = names.SAME_IF_ALLOWED
 
 BAD_OCTET = Refusal(502, "invalid octet or line end")
 BAD_STATUS_LINE = Refusal(502, "malformed status line")
@@ -54,7 +54,8 @@ class ResponseFraming:
         found: list[names.Special] = []
         new = self._names.sift(lines, found)
         known = self._status_lines.get(first) or self._status(first)
-        if count > self.max_fields or known is None or b"".join(new).translate(None, _ALLOWED):
+        strange = b"".join(new)
+        if count > self.max_fields or known is None or strange.translate(_SAME_IF_ALLOWED) != strange:
             problem = _first_problem(data[start : end + 2])
             return problem or (HEAD_TOO_LARGE if count > self.max_fields else BAD_STATUS_LINE), start
         if not self._names.judge(new, lines, found):
