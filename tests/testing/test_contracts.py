@@ -6,6 +6,7 @@ import random
 import sys
 import types
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from unittest import TestResult, defaultTestLoader
 
@@ -17,6 +18,9 @@ from zope.interface import implementer
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.balancing import make_balancer
 from netappliance.clusters.health.probes import HttpCheck, TcpCheck
+from netappliance.config import values
+from netappliance.config.schema import option
+from netappliance.errors import ConfigProblem
 from netappliance.http.filters import RequestFilter
 from netappliance.http.message import Answer, Exchange, Response
 from netappliance.interfaces import IBalancer, IBalancerFactory, IConnectionObserver
@@ -27,7 +31,9 @@ from netappliance.testing.datagram_filters import DatagramFilterContract
 from netappliance.testing.health_checks import HealthCheckContract
 from netappliance.testing.observers import ObserverContract
 from netappliance.testing.request_filters import RequestFilterContract
+from netappliance.testing.section_kinds import SectionKindContract
 from netappliance.udp.datagram import Datagram, DatagramFilter, Drop
+from tests.config.test_loader import THIRD_PARTY
 from tests.http.filters.support import build as build_request_filter
 from tests.testing.support import broken, printed
 from tests.udp.filters.support import build as build_datagram_filter
@@ -373,3 +379,46 @@ class HealthCheckContractTests(ContractTests):
             (Hasty, "are the appliance's"),
         ):
             self.assertBroken(HealthCheckContract, made, finding)
+
+
+class SectionKindContractTests(ContractTests):
+    """Section kinds."""
+
+    def kind(self, **changed: Any) -> Any:
+        """The beacon of another distribution, with other attributes."""
+        module = types.ModuleType("beacon_plugin")
+        sys.modules[module.__name__] = module
+        self.addCleanup(sys.modules.pop, module.__name__, None)
+        exec(THIRD_PARTY, vars(module))
+        for name, value in changed.items():
+            setattr(module.beacon, name, value)
+        return module.beacon
+
+    def test_one_of_another_distribution_keeps_it(self) -> None:
+        """As written in docs/plugins.md."""
+        made = self.kind()
+        self.assertEqual(broken(SectionKindContract, lambda: made), [])
+
+    def test_what_breaks_it(self) -> None:
+        """A word that cannot be written, no stage, sections that differ or change, a check that finds fault."""
+
+        @dataclass
+        class Loose:
+            name: str
+            every_s: float = option(values.duration, "5s", key="every", unit="duration", doc="How often.")
+
+        @dataclass(frozen=True)
+        class Bad:
+            name: str
+            every_s: float = option(values.duration, "often", key="every", unit="duration", doc="How often.")
+
+        problem = ConfigProblem("beacon one", "every", "is never right")
+        for changed, finding in (
+            ({"stage": "first"}, "stage is known, not 'first'"),
+            ({"named": 1}, "named is a bool, not 1"),
+            ({"schema": Loose}, "Loose is a frozen dataclass"),
+            ({"schema": Bad}, "ValueError: a number and its unit"),
+            ({"check": lambda section, configuration: [problem]}, "is never right"),
+        ):
+            made = self.kind(**changed)
+            self.assertBroken(SectionKindContract, lambda made=made: made, finding)
