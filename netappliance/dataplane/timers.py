@@ -94,7 +94,10 @@ class TimerWheel:
                     _log.failure("a timer of {owner} raised; its session is closed", owner=type(owner).__name__)
                     crashed = getattr(owner, "crashed", None)
                     if crashed is not None:
-                        crashed()
+                        try:
+                            crashed()
+                        except Exception:  # noqa: BLE001 - nothing more can be done for it, and others are due
+                            _log.failure("closing after the failure above failed too")
                     continue
                 if deadline:
                     self.schedule(owner, deadline)

@@ -78,6 +78,20 @@ class TimerWheelTests(SynchronousTestCase):
         self.assertEqual((bad.crashes, len(good.called_at)), (1, 1))
         self.flushLoggedErrors(ValueError)
 
+    def test_an_owner_that_cannot_even_be_closed_hurts_no_other(self) -> None:
+        """Those that are due with it and after it are called."""
+
+        class Hopeless(Item):
+            def crashed(self) -> None:
+                raise KeyError("again")
+
+        wheel, bad, good, later = TimerWheel(0.0), Hopeless(error=True), Item(), Item()
+        for item, deadline in ((bad, 1.0), (good, 1.0), (later, 1.5)):
+            wheel.schedule(item, deadline)
+        self.assertEqual(wheel.advance(2.0), 3)
+        self.assertEqual((len(good.called_at), len(later.called_at)), (1, 1))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError, KeyError)), 2)
+
     @settings(deadline=None, max_examples=100)
     @given(
         st.lists(st.tuples(st.integers(0, 5), st.floats(0, 50), st.booleans()), max_size=30),

@@ -95,13 +95,19 @@ class FieldNames:
                 lines.remove(line)
         return new
 
-    def judge(self, new: list[bytes], lines: list[bytes], found: list[Special]) -> bool:
+    def judge(
+        self, new: list[bytes], lines: list[bytes], found: list[Special], data: bytes, start: int, end: int
+    ) -> bool:
         """
         Judge lines that are not remembered, and take those that do not just pass out, as :meth:`sift`.
 
-        :return: False when one of them is no field.
+        :param data: has the head from ``start`` to ``end``. :return: False when one of them is no field.
         """
+        if not new:
+            return True
         known = self._known
+        remembered = found[:]
+        mixed = False
         for line in new:
             name, colon, value = line.partition(b":")
             code = known.get(name, -1)
@@ -111,12 +117,19 @@ class FieldNames:
                 return False
             if code < PASSES:
                 special = (code, line, value.strip(b" \t"))
+                for entry in remembered:
+                    if entry[0] == code:
+                        mixed = True
                 found.append(special)
                 lines.remove(line)
                 if code < IDENTITY:
                     self._remember(line, special)
             elif code == PASSES:
                 self._remember(line, None)
+        if mixed:
+            # of a field with several lines one was remembered and another was not: what they say stands in their order
+            order = data[start:end].split(b"\r\n")
+            found.sort(key=lambda entry: order.index(entry[1]))
         return True
 
     def _remember(self, line: bytes, special: Special | None) -> None:

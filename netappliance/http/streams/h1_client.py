@@ -350,7 +350,11 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         """A bug in a callback of ours: the exchange has an answer for it, unless it gave one."""
         user = self.user
         if user is not None and self.state == "exchange" and not self.responded:
-            user.crashed()
+            try:
+                user.crashed()
+            except Exception:
+                self.close(INTERNAL)
+                raise
         else:
             self.close(INTERNAL)
 

@@ -180,6 +180,30 @@ class TimeoutTests(LifeTestCase):
         self.assertEqual(self.closed(world), ["client/handshake/timeout"])
 
 
+class CrashTests(LifeTestCase):
+    """Bugs of ours."""
+
+    def test_a_bug_in_a_timer_and_another_while_it_is_answered(self) -> None:
+        """The connection is closed; nothing waits for a deadline that nobody looks at."""
+        for second in (False, True):
+            world = self.world(cluster="connect_timeout = 3s")
+            world.connects = lambda sock: None
+            client = self.ask(world)
+
+            def fail(where: str, second: bool = second) -> None:
+                if where == "choose" or (second and where == "send"):
+                    raise ZeroDivisionError(where)
+
+            world.bug = fail
+            world.wait(4)
+            world.bug = lambda where: None
+            world.wait(3)
+            self.assertEqual((self.answered(client), client.closes), ([] if second else [500], 1))
+            self.assertEqual([line["cause"] for line in self.logged(world)], ["internal"])
+            self.nothing_left(world)
+            self.flushLoggedErrors(ZeroDivisionError)
+
+
 class BackendTests(LifeTestCase):
     """Backends that fail."""
 

@@ -10,7 +10,8 @@ from netappliance.http.framing.names import HOST, FieldNames, Special, bad_octet
 def judged(names: FieldNames, lines: list[bytes]) -> list[Special] | None:
     """Return what is special in these lines; None when one is no field."""
     found: list[Special] = []
-    return found if names.judge(names.sift(lines, found), lines, found) else None
+    head = b"\r\n".join(lines)
+    return found if names.judge(names.sift(lines, found), lines, found, head, 0, len(head)) else None
 
 
 class FieldNamesTests(SynchronousTestCase):
