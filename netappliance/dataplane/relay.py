@@ -203,7 +203,9 @@ class Leg:
         self.shut = True
         peer = self.peer
         if self.eof and (peer.shut or peer.pending is None):
-            self.owner.relay_done(self if peer.shut else peer)
+            first = self if peer.shut else peer
+            peer.shut = True
+            self.owner.relay_done(first)
             return
         try:
             self.sock.shutdown(socket.SHUT_WR)

@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import struct
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,51 @@ class RelayTests(PollerTestCase):
         self.assertEqual(self.owner.told, ["done, left first"])
         self.assertEqual(self.client.recv(100), b"answer")
         self.assertEqual((self.owner.right.sent, self.owner.right.received), (8, 6))
+
+    def test_two_fins_in_a_row_are_the_end_and_neither_is_passed_on(self) -> None:
+        """Closing says it to both."""
+        self.client.shutdown(socket.SHUT_WR)
+        self.backend.shutdown(socket.SHUT_WR)
+        self.turn()
+        self.assertIn(self.owner.told, (["done, left first"], ["done, right first"]))
+        for peer in (self.client, self.backend):
+            self.assertRaises(BlockingIOError, peer.recv, 1)
+
+    def test_a_short_message_leaves_at_the_end_of_its_round(self) -> None:
+        """And at once where there is none."""
+        ours, theirs = self.pair()
+        seen: list[bytes] = []
+
+        def on_ready(mask: int) -> None:
+            if mask & READABLE:
+                self.client.send(b"short")
+                self.owner.left.pump()
+                seen.append(self.read(self.backend))
+
+        self.turn()
+        self.poller.add(ours.fileno(), on_ready)
+        theirs.send(b"x")
+        self.turn(1)
+        self.assertEqual((seen, self.read(self.backend)), ([b""], b"short"))
+        self.client.send(b"again")
+        self.owner.left.pump()
+        self.assertEqual(self.read(self.backend), b"again")
+
+    def test_a_released_leg_refers_to_nobody_and_does_nothing(self) -> None:
+        """So that both are freed at once, without a collection."""
+        ours, theirs = self.pair()
+        owner = RelayOwner(self.poller, ours, theirs)
+        for sock in (ours, theirs):
+            self.poller.redirect(sock.fileno(), lambda mask: None)
+        left, told, gone = owner.left, owner.told, weakref.ref(owner)
+        for leg in (owner.left, owner.right):
+            leg.release()
+        del owner, leg
+        self.assertIsNone(gone())
+        left.on_ready(READABLE)
+        left.round_ended()
+        left.crashed()
+        self.assertEqual((told, left.pending, left.received), ([], None, 0))
 
     def test_a_side_that_does_not_read_stops_the_other_within_one_buffer(self) -> None:
         """Back-pressure: what we hold is at most one read; then all arrives, in order, and FIN behind it."""
