@@ -98,23 +98,12 @@ class H1Connection(StreamConnection):
             if not self.flowing:
                 return
             left = self.body_left
-            want = min(window, left)
-            try:
-                count = self.recv_into(buffer.data, want)
-            except BlockingIOError:
-                self.readable = False
-                return
-            except OSError as error:
-                self.lost(error)
-                return
+            count = self._read(min(window, left))
             if not count:
-                self.readable = False
-                self.body_cut()
                 return
+            more = self.readable
             left -= count
             self.body_left = left
-            self.readable = more = count == want or self.ending
-            self.counted(count)
             if not left:
                 self.flowing = False
                 self.deliver([buffer.view[:count]], count, [])
@@ -132,36 +121,43 @@ class H1Connection(StreamConnection):
         for _ in range(BUDGET):
             if not self.flowing or not self.body_left:
                 return
-            window = buffer.first_read if self.hold else self._window
-            try:
-                # the beginning of a line is rare; what follows it is read apart
-                fresh = self.recv(window) if self.hold else b""
-                count = len(fresh) if self.hold else self.recv_into(buffer.data, window)
-            except BlockingIOError:
-                self.readable = False
-                return
-            except OSError as error:
-                self.lost(error)
-                return
+            count = self._read(buffer.first_read if self.hold else self._window)
             if not count:
-                self.readable = False
-                self.body_cut()
                 return
-            self.readable = more = count == window or self.ending
-            self.counted(count)
-            if not self._pass_on(self.hold + fresh if self.hold else b"", count) or not more:
+            more = self.readable
+            if not self._pass_on(count) or not more:
                 return
             if count == self._window and count < buffer.size:
                 self._window = min(count * 2, buffer.size)
         self._resume_later()
 
-    def _pass_on(self, data: bytes, count: int) -> bool:
-        """Deliver what was read: ``data``, or what is in the shared buffer; False when that was the end."""
+    def _read(self, want: int) -> int:
+        """Read into the shared buffer; return the count, 0 when there is nothing to go on with, which is seen to."""
+        try:
+            count = self.recv_into(self.poller.buffer.data, want)
+        except BlockingIOError:
+            self.readable = False
+            return 0
+        except OSError as error:
+            self.lost(error)
+            return 0
+        if not count:
+            self.readable = False
+            self.body_cut()
+            return 0
+        self.readable = count == want or self.ending
+        self.counted(count)
+        return count
+
+    def _pass_on(self, count: int) -> bool:
+        """Deliver what is in the shared buffer; False when that was the end."""
         buffer = self.poller.buffer
         if self.decoder is None:
             self.flowing = self.deliver([buffer.view[:count]], count, None)
             return True
-        if data:
+        if self.hold:
+            # the beginning of a line is rare: it is put in front by a copy
+            data = self.hold + bytes(buffer.view[:count])
             taken = self._take_chunks(data, memoryview(data), len(data), 0)
         else:
             taken = self._take_chunks(buffer.data, buffer.view, count, 0)
