@@ -1,4 +1,4 @@
-"""What lies below a stream connection: TCP or a unix socket; others (TLS) bring the same few calls."""
+"""What lies below a stream connection: TCP or a unix socket; TLS over one (tls_transport.py) has the same few calls."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ class Transport:
     def abort(self) -> None:
         """Have the close send RST instead of FIN."""
         reset_on_close(self.sock)
+
+    def farewell(self) -> None:
+        """Say what is to be said before a close that cuts nothing off: to a plain socket, nothing."""
+        return
 
     def error(self) -> OSError:
         """Return the error that the kernel holds for it."""

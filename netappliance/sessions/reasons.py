@@ -73,11 +73,13 @@ def cause_of(error: OSError) -> Cause:
     Judge a failed system call on a connected or connecting socket.
 
     :param error: what ``recv``, ``send`` or ``connect`` raised (or ``OSError(SO_ERROR, ...)``).
-    :return: ``timeout`` (ETIMEDOUT), ``resource`` (this host ran out of something) or ``rst`` (refused, reset,
-        unreachable).
+    :return: ``timeout`` (ETIMEDOUT), ``tls`` (EPROTO, which the TLS transport raises), ``resource`` (this host ran out
+        of something) or ``rst`` (refused, reset, unreachable).
     """
     if error.errno == errno.ETIMEDOUT:
         return Cause.TIMEOUT
+    if error.errno == errno.EPROTO:
+        return Cause.TLS
     if error.errno in _RESOURCE_ERRORS:
         return Cause.RESOURCE
     return Cause.RST
