@@ -1,0 +1,1 @@
+"""Certificates with their keys: a directory of PEM files, chosen by name, followed while it changes."""

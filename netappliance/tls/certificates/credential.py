@@ -1,0 +1,69 @@
+"""A certificate with its chain and its private key. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+Kind = Literal["ecdsa", "rsa"]
+
+
+@dataclass(frozen=True, slots=True)
+class Staple:
+    """
+    An OCSP response for a certificate (RFC 6960), and the seconds since 1970 between which it may be shown.
+
+    :ivar response: in DER.
+    """
+
+    response: bytes
+    this_update: float
+    next_update: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Credential:
+    """
+    What one file of the directory holds. Two are the same only if they are one object: a context made for one is kept
+    as long as it is.
+
+    :ivar file: name in the directory, with .pem. :ivar certificate: the leaf. :ivar chain: from the leaf's issuer
+        upwards, without the leaf. :ivar kind: of the key. :ivar fingerprint: SHA-256 of the leaf, in hexadecimal.
+    :ivar names: DNS names in lower case, without a final dot; a wildcard begins with ``*.`` and stands for one label.
+    :ivar addresses: IP addresses in their usual form (RFC 5952). :ivar not_before, not_after: seconds since 1970.
+    """
+
+    file: str
+    certificate: Certificate
+    chain: tuple[Certificate, ...]
+    private_key: PrivateKey
+    kind: Kind
+    fingerprint: str
+    names: tuple[bytes, ...]
+    addresses: frozenset[bytes]
+    not_before: float
+    not_after: float
+    staple: Staple | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name without its extension: how metrics and log lines call it."""
+        return self.file.removesuffix(".pem")
+
+    def valid_at(self, now: float) -> bool:
+        """Say whether it is within its time. :param now: seconds since 1970."""
+        return self.not_before <= now <= self.not_after
+
+    def ocsp_response(self, now: float) -> bytes | None:
+        """Return the OCSP response to staple, or None where there is none, or none that is still valid."""
+        staple = self.staple
+        if staple is None or not staple.this_update <= now < staple.next_update:
+            return None
+        return staple.response
