@@ -18,7 +18,8 @@ class ISectionKind(Interface):
     named: bool = Attribute("True for ``[kind name]`` (any number), False for ``[kind]`` (at most one).")
     schema: type = Attribute(
         "The frozen dataclass of the section, its fields made by netappliance.config.schema.option. A kind whose keys "
-        "depend on a value has ``schema_for(raw)`` instead, which returns a dataclass or a ConfigProblem."
+        "depend on a value has ``schema_for(raw)`` instead, which returns a dataclass or a ConfigProblem. A class "
+        "variable ``shares_addresses_by`` names a key: sections that have it may listen on one and the same address."
     )
 
     def check(section, configuration):  # type: ignore[no-untyped-def]

@@ -46,6 +46,7 @@ PURE = (
     "sessions/admission.py",
     "sessions/reasons.py",
     "sessions/session.py",
+    "tcp/server_names.py",
     "proxy_protocol/",
     "tls/alerts.py",
     "tls/client_hello.py",
@@ -99,7 +100,10 @@ ROOMS: dict[str, set[str]] = {
     "proxy_protocol": {"sessions"},
     "filters": {"config", "errors", "interfaces"},
     "process": {"clusters", "config", "dataplane", "errors", "interfaces", "logs", "sessions"},
-    "tcp": {"clusters", "config", "dataplane", "errors", "interfaces", "process", "proxy_protocol", "sessions"},
+    "tcp": {
+        *("clusters", "config", "dataplane", "errors", "interfaces", "process", "proxy_protocol", "sessions"),
+        "tls",
+    },
     "udp": {"clusters", "config", "dataplane", "errors", "filters", "interfaces", "metrics", "process", "sessions"},
     "http": {
         *("clusters", "config", "dataplane", "errors", "filters", "interfaces", "logs", "metrics", "process"),

@@ -59,6 +59,7 @@ INTERPRETED = {
     "http/routing/redirect.py": "read at the start",
     "http/routing/section.py": "read at the start",
     "logs/access_log.py": "its class is a Twisted service",
+    "tcp/collector.py": "runs at a scrape",
     "tcp/kind.py": "read at the start",
     "tcp/section.py": "read at the start",
     "tcp/service.py": "its class is a Twisted service",

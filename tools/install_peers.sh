@@ -4,7 +4,7 @@
 # Sōzu is built from source, which takes a quarter of an hour and a newer cargo than Debian 12 has: only where asked for.
 set -eu
 
-packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 prometheus protobuf-compiler"
+packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 openssl prometheus protobuf-compiler"
 # Debian has it, Ubuntu does not: without it the browser's test is skipped
 optional="chromium-headless-shell"
 

@@ -118,14 +118,32 @@ def endpoints_of(section: Any) -> Iterator[tuple[str, Endpoint]]:
 
 
 def _duplicate_addresses(configuration: Configuration) -> Iterator[ConfigProblem]:
-    seen: dict[object, list[tuple[str, Endpoint]]] = {}
+    seen: dict[object, list[tuple[str, Any, Endpoint]]] = {}
     for (kind, name), section in configuration.parsed.items():
         title = f"{kind} {name}" if name else kind
         for key, endpoint in endpoints_of(section):
             same_port = seen.setdefault(endpoint.path or endpoint.port, [])
-            for other_title, other in same_port:
-                if endpoint.collides(other):
+            for other_title, other_section, other in same_port:
+                if endpoint.collides(other) and not (endpoint == other and _share(section, other_section)):
                     why = f"the address is used by [{other_title}] already"
-                    yield ConfigProblem(title, key, why, endpoint.text, "an address of its own")
+                    yield ConfigProblem(title, key, why, endpoint.text, _instead(section, other_section))
                     break
-            same_port.append((title, endpoint))
+            same_port.append((title, section, endpoint))
+
+
+def _sharing_key(section: Any, other: Any) -> str:
+    """Return the key that lets sections of this kind share an address; empty when there is none."""
+    key: str = getattr(section, "shares_addresses_by", "") if type(section) is type(other) else ""
+    return key
+
+
+def _share(section: Any, other: Any) -> bool:
+    key = _sharing_key(section, other)
+    return bool(key) and section is not other and bool(getattr(section, key) and getattr(other, key))
+
+
+def _instead(section: Any, other: Any) -> str:
+    key = _sharing_key(section, other)
+    if not key or section is other:
+        return "an address of its own"
+    return f"an address of its own, or the same address with {key} in both sections"

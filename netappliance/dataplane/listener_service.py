@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from twisted.application.service import Service
 
-from netappliance.dataplane.listener import ListenOptions, StreamListener
+from netappliance.config.values import Endpoint
+from netappliance.dataplane.listener import ListenOptions, StartSession, StreamListener
 from netappliance.dataplane.plane import DataPlane
 from netappliance.sessions.session import Address, Kind
 
@@ -57,10 +58,19 @@ class StreamService(ListenerService):
 
     :param kind: of the section and of its sessions. :param section: has ``name`` and ``listen``.
     :param cluster: where its sessions go, or empty when each one decides.
+    :param endpoints: those of the section's addresses that another section does not listen on for it; None = all.
     :ivar totals: what ended sessions of the section leave behind.
     """
 
-    def __init__(self, kind: Kind, section: Any, plane: DataPlane, options: ListenOptions, cluster: str = "") -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        section: Any,
+        plane: DataPlane,
+        options: ListenOptions,
+        cluster: str = "",
+        endpoints: Sequence[Endpoint] | None = None,
+    ) -> None:
         #: of its own among the services of a process, as the section is in its file
         self.name = f"{kind} {section.name}"
         self.poller = plane.poller
@@ -77,10 +87,14 @@ class StreamService(ListenerService):
                 timers=self.timers,
                 admission=self.admission,
                 totals=self.totals,
-                start_session=self.start_session,
+                start_session=self.starter(endpoint),
             )
-            for endpoint in section.listen
+            for endpoint in (section.listen if endpoints is None else endpoints)
         ]
+
+    def starter(self, endpoint: Endpoint) -> StartSession:
+        """Return what begins the sessions of one address."""
+        return self.start_session
 
     def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
         """Begin the session of an accepted connection, which owns the socket from then on."""

@@ -96,10 +96,11 @@ class SessionTable:
         self._ended.setdefault((kind, listener, cluster), TrafficTotals())
         return self.totals(kind, listener)
 
-    def open(self, session: Session) -> str | None:
+    def open(self, session: Session, *, settled: bool = True) -> str | None:
         """
         Enter a new session and tell the observers.
 
+        :param settled: False while it is open which listener it belongs to; :meth:`settle` must follow.
         :return: None, or why an observer refused it. A refused session stays in the table until its owner closes it.
         """
         session.id = self._next_id
@@ -107,7 +108,7 @@ class SessionTable:
         self.live[session.id] = session
         totals = self.totals(session.kind, session.listener)
         totals.active += 1
-        totals.total += 1
+        totals.total += settled
         refusal: str | None = None
         for observer in self.observers:
             try:
@@ -120,6 +121,14 @@ class SessionTable:
             if refusal is None:
                 refusal = answer
         return refusal
+
+    def settle(self, session: Session, listener: str) -> None:
+        """Say which listener a session belongs to, once; it has had no traffic. Only now is it one of those opened."""
+        self.listeners[session.kind, session.listener].active -= 1
+        session.listener = listener
+        totals = self.totals(session.kind, listener)
+        totals.active += 1
+        totals.total += 1
 
     def closed(self, session: Session, reason: CloseReason) -> None:
         """Take a session out, once; its counters move to the totals and the observers are told."""

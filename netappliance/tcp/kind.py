@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from twisted.application.service import IService
@@ -36,12 +36,36 @@ class TcpKind:
             expected = "client_address | client_address_port"
             why = f"[{title}] has no requests to take it from"
             yield ConfigProblem(f"cluster {cluster.name}", "balance_key", why, cluster.balance_key, expected)
+        if section.sni:
+            yield from _check_sharing(section, configuration)
 
     def make_service(self, section: TcpSection, appliance: Appliance) -> IService:
         """Build the proxy."""
-        from netappliance.tcp.service import TcpService
+        from netappliance.tcp.collector import HelloCollector
+        from netappliance.tcp.service import SharedAddresses, TcpService
 
         cluster, options = appliance.clusters[section.cluster], appliance.listen_options(section)
-        service = TcpService(section, cluster, appliance.plane, options)
+        shared = appliance.shared(SharedAddresses, SharedAddresses)
+        service = TcpService(section, cluster, appliance.plane, options, shared)
+        if section.sni:
+            appliance.collectors.append(HelloCollector(section.name, service.hellos))
         appliance.listeners[self.kind, section.name] = service.listeners
         return service
+
+
+def _check_sharing(section: TcpSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+    """Yield what is wrong between a section and those before it that share one of its addresses."""
+    title = f"tcp {section.name}"
+    for other in configuration.sections("tcp"):
+        if other is section:
+            return
+        if not other.sni or not any(one == two and one.collides(two) for one in section.listen for two in other.listen):
+            continue
+        for pattern in section.sni:
+            if pattern in other.sni:
+                expected = "each pattern once for an address"
+                yield ConfigProblem(title, "sni", f"[tcp {other.name}] has the pattern already", pattern, expected)
+        if section.expects_header != other.expects_header:
+            expected = "expect or relay in all of them, or in none"
+            why = f"whether a PROXY header comes first is known before the server name: [tcp {other.name}] differs"
+            yield ConfigProblem(title, "proxy_protocol", why, section.proxy_protocol, expected)

@@ -14,13 +14,27 @@ from netappliance.dataplane.sockets import peer_address, pending_error, reset_on
 from netappliance.proxy_protocol import HeaderReader
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address, Session
+from netappliance.tcp.hello import (
+    NO_SECTION,
+    NOT_SERVED,
+    OK,
+    TIMEOUT,
+    NotServed,
+    broken,
+    discard,
+    notes,
+    read_hello,
+    refused,
+)
+from netappliance.tcp.server_names import ServerNames
 from netappliance.tcp.terms import TcpTerms
+from netappliance.tls.client_hello import ClientHello, HelloReader
 
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
 NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
 BACKENDS_FULL = CloseReason(Side.BACKEND, Phase.QUEUE, Cause.LIMIT)
 CONNECT_TIMEOUT = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.TIMEOUT)
-HEADER_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
+HANDSHAKE_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
 HEADER_FIN = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
 HEADER_MALFORMED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.PROTOCOL)
 IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
@@ -33,7 +47,8 @@ class TcpSession(Session):
     """
     A client connection and, after a while, its backend connection.
 
-    States: ``header`` (PROXY header expected), ``connecting``, ``open``, ``closed``.
+    States: ``header`` (PROXY header expected), ``hello`` (a ClientHello says which section it belongs to),
+    ``connecting``, ``open``, ``closed``.
     """
 
     __slots__ = (
@@ -44,14 +59,26 @@ class TcpSession(Session):
         "_connect_started",
         "_connecting",
         "_deadline",
+        "_hello",
         "_hold",
+        "_names",
         "_reader",
         "_terms",
         "_tried",
         "timer_slot",
     )
 
-    def __init__(self, terms: TcpTerms, sock: SocketType, client: Address, local: Address) -> None:
+    def __init__(
+        self,
+        terms: TcpTerms,
+        sock: SocketType,
+        client: Address,
+        local: Address,
+        names: ServerNames[TcpTerms] | None = None,
+    ) -> None:
+        """
+        :param names: who serves which server names; the session goes on with their terms once the client has said one.
+        """
         poller = terms.poller
         super().__init__("tcp", terms.name, client, local, poller.now)
         self.cluster = terms.cluster.name
@@ -68,12 +95,15 @@ class TcpSession(Session):
         self._reader: HeaderReader | None = None
         #: bytes that the client sent before there was a backend; from here on: bytes for the backend's start
         self._hold = b""
+        #: None as soon as it is known whose session this is
+        self._names = names
+        self._hello: HelloReader | None = None
 
     def start(self) -> None:
-        """Begin: wait for the PROXY header, or connect at once."""
+        """Begin: wait for what has to come first, or connect at once."""
         terms = self._terms
         leg = self._client_leg
-        if terms.table.open(self) is not None:
+        if terms.table.open(self, settled=self._names is None) is not None:
             self.close(POLICY)
             return
         try:
@@ -82,6 +112,9 @@ class TcpSession(Session):
                 self._reader = HeaderReader()
                 self._set_deadline(terms.header_timeout_s)
                 terms.poller.add(leg.sock.fileno(), self._read_header)
+            elif self._names is not None:
+                self._expect_hello()
+                terms.poller.add(leg.sock.fileno(), self._read_hello)
             else:
                 # its first edge, which comes in the next round, tells whether it speaks first
                 self.state = "connecting"
@@ -122,8 +155,59 @@ class TcpSession(Session):
         self.local = header.destination or self.local
         leg.received = len(reader.rest)
         self._hold = reader.rest
+        if self._names is not None:
+            self._expect_hello()
+            terms.poller.redirect(leg.sock.fileno(), self._read_hello)
+            self._read_hello(0)
+            return
         terms.poller.redirect(leg.sock.fileno(), self._on_client_early)
         # edges came and went while we read: what is still there must be looked for
+        leg.readable = True
+        self._connect(NO_BACKEND)
+
+    # -- ClientHello ------------------------------------------------------------------------------------------------
+
+    def _expect_hello(self) -> None:
+        self.state = "hello"
+        self._hello = HelloReader()
+        self._set_deadline(self._terms.handshake_timeout_s)
+
+    def _read_hello(self, mask: int) -> None:
+        """Look at the ClientHello, which stays where it is for the relay to send on."""
+        leg, reader, names = self._client_leg, self._hello, self._names
+        if reader is None or names is None:
+            return
+        try:
+            if mask & ENDING:
+                leg.ending = True
+                if mask & ERROR:
+                    raise broken(pending_error(leg.sock))
+            hello = read_hello(leg.sock, reader, self._hold, ending=leg.ending)
+            if hello is not None:
+                self._settle(names, hello)
+        except NotServed as refusal:
+            self.notes = {**(self.notes or {}), **(refusal.notes or {})}
+            self._terms.count_hello(refusal.result)
+            self.close(refusal.reason)
+
+    def _settle(self, names: ServerNames[TcpTerms], hello: ClientHello) -> None:
+        """
+        Go on with the terms of the section that serves the client's name.
+
+        :raises NotServed: there is none.
+        """
+        leg = self._client_leg
+        terms = names.find(hello.server_name)
+        self.notes = notes(hello, ja4=(terms or self._terms).notes_ja4)
+        if terms is None:
+            raise refused(leg.sock, NO_SECTION, NOT_SERVED)
+        self._terms = terms
+        self._names = self._hello = None
+        terms.count_hello(OK)
+        terms.table.settle(self, terms.name)
+        self.cluster = terms.cluster.name
+        self.last_active = terms.poller.now
+        terms.poller.redirect(leg.sock.fileno(), self._on_client_early)
         leg.readable = True
         self._connect(NO_BACKEND)
 
@@ -288,7 +372,10 @@ class TcpSession(Session):
         elif self._deadline and now < self._deadline:
             return self._deadline
         elif self.state == "header":
-            self.close(HEADER_TIMEOUT)
+            self.close(HANDSHAKE_TIMEOUT)
+        elif self.state == "hello":
+            self._terms.count_hello(TIMEOUT)
+            self.close(HANDSHAKE_TIMEOUT)
         elif self.state == "connecting":
             self._drop_attempt(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
         return 0.0
@@ -326,6 +413,10 @@ class TcpSession(Session):
         abort = self.state == "open" and (reason.cause in _ABORTS or self._undelivered())
         self.state = "closed"
         terms.timers.cancel(self)
+        if self._names is not None:
+            terms.table.settle(self, self.listener)
+            self._names = None
+            discard(self._client_leg.sock)
         for sock in self.sockets():
             if abort:
                 reset_on_close(sock)

@@ -9,6 +9,7 @@ from netappliance.dataplane.plane import DataPlane
 from netappliance.proxy_protocol import ProxyHeader, encode_v1, encode_v2
 from netappliance.sessions.session import Address
 from netappliance.sessions.table import ListenerTotals
+from netappliance.tcp.hello import RESULTS
 
 if TYPE_CHECKING:
     from netappliance.tcp.section import TcpSection
@@ -34,9 +35,17 @@ class TcpTerms:
         self.connect_timeout_s = cluster.section.connect_timeout_s
         self.idle_timeout_s = section.idle_timeout_s
         self.header_timeout_s = section.proxy_protocol_timeout_s
-        self.expects_header = section.proxy_protocol in ("expect", "relay")
+        self.expects_header = section.expects_header
+        self.handshake_timeout_s = section.handshake_timeout_s
+        self.notes_ja4 = section.ja4
+        #: what ClientHellos came to (see :mod:`netappliance.tcp.hello`) -> how many
+        self.hellos: dict[str, int] = dict.fromkeys(RESULTS, 0)
         self.sends_header = section.proxy_protocol in ("relay", "send_v1", "send_v2")
         self._header_mode = section.proxy_protocol
+
+    def count_hello(self, result: str) -> None:
+        """Count a ClientHello; ``result`` is of a closed set."""
+        self.hellos[result] += 1
 
     def first_bytes(self, client: Address, local: Address, header: ProxyHeader | None) -> bytes:
         """

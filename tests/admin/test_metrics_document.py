@@ -11,6 +11,8 @@ from netappliance.http.collector import HttpCollector, PoolCollector
 from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.reasons import Cause, Phase, Side
+from netappliance.tcp.collector import HelloCollector
+from netappliance.tcp.hello import RESULTS
 from tests.admin.test_collector import FakeAppliance
 
 
@@ -35,7 +37,8 @@ class MetricsDocumentTests(SynchronousTestCase):
         """Each family of ours has a row with its type, and every label of it is named there."""
         service = HttpCollector(FakeHttpService())  # type: ignore[arg-type]
         ours = FakeAppliance().own_collectors()
-        collectors = [*ours, service, PoolCollector({}), FilterCollector([])]
+        hellos = HelloCollector("front", {"ok": 1})
+        collectors = [*ours, service, PoolCollector({}), FilterCollector([]), hellos]
         for family in CombinedCollector(collectors).collect():
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             rows = [row for row in DOCUMENT.splitlines() if f"`{name}`" in row and row.startswith("|")]
@@ -45,7 +48,9 @@ class MetricsDocumentTests(SynchronousTestCase):
                 self.assertIn(label, rows[0].split("|")[3], name)
 
     def test_all_words_are_explained(self) -> None:
-        """Every side, phase and cause is in the lists."""
+        """Every side, phase and cause is in the lists, and what may become of a ClientHello."""
+        for result in RESULTS:
+            self.assertIn(f"`{result}`", DOCUMENT)
         for words in (Side, Phase, Cause):
             for word in words:
                 self.assertIn(f"`{word.value}`", DOCUMENT)

@@ -77,6 +77,27 @@ class TableTests(SynchronousTestCase):
         self.assertEqual((before.rx_bytes, before.tx_bytes), (5, 7))
         self.assertEqual((after.rx_bytes, after.tx_bytes), (5, 7))
 
+    def test_a_session_is_counted_where_it_settles(self) -> None:
+        """Until then it is active where it began, and no counter ever goes down."""
+        session = PlainSession(self.table, self.now)
+        self.table.open(session, settled=False)
+        first = self.table.totals("tcp", "front")
+        self.assertEqual((first.active, first.total), (1, 0))
+        self.table.settle(session, "other")
+        other = self.table.totals("tcp", "other")
+        self.assertEqual((first.active, first.total, other.active, other.total), (0, 0, 1, 1))
+        session.close(DONE)
+        self.assertEqual((other.active, other.total, other.closed), (0, 1, {DONE: 1}))
+        self.assertEqual(first.closed, {})
+
+    def test_a_session_may_settle_where_it_began(self) -> None:
+        """Which counts it there, once."""
+        session = PlainSession(self.table, self.now)
+        self.table.open(session, settled=False)
+        self.table.settle(session, "front")
+        totals = self.table.totals("tcp", "front")
+        self.assertEqual((totals.active, totals.total), (1, 1))
+
     def test_closing_twice_counts_once(self) -> None:
         """The first reason stays."""
         session = self.open()
