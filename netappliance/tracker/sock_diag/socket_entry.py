@@ -14,11 +14,13 @@ class SocketEntry:
     :ivar socket: its newest record. :ivar since: monotonic seconds; ``exact`` when that is when it began, else it began
         then or earlier. :ivar inbound: it was accepted. :ivar place: None for a twin, whose other end is a socket of
         this host that is counted instead. :ivar gauge: index of totals.GAUGES. :ivar info: the newest TCP_INFO.
+    :ivar counted: its beginning is counted, as opened or adopted. :ivar ended: its end is; what is left is a shadow.
     :ivar left: when it had left the kernel's tables without a notice.
     """
 
     __slots__ = (
         "counted",
+        "ended",
         "established",
         "exact",
         "gauge",
@@ -45,6 +47,7 @@ class SocketEntry:
         self.misses = 0
         self.left = 0.0
         self.counted = False
+        self.ended = False
         self.established = False
         self.info: TcpInfo | None = None
 

@@ -46,9 +46,9 @@ class _Readings:
         self._began = 0.0
         self._busy_s = 0.0
 
-    def _read_whole(self, now: float, *, lost: bool = False) -> None:
-        """A reading is complete; ``lost``: notices were lost since the one before."""
-        self.table.end_dump(now, lost=lost)
+    def _read_whole(self, now: float) -> None:
+        """A reading is complete."""
+        self.table.end_dump(now)
         self.resyncs += 1
         self.dump_secs = now - self._began
         self._next = self._began + max(self._interval_s, self._busy_s / _SHARE) - 0.5
@@ -91,7 +91,6 @@ class SocketSource(_Readings):
         self._events: DiagReader | None = None
         self._dumps: DiagReader | None = None
         self._queries: SocketType | None = None
-        self._had_losses = False
 
     def start(self) -> None:
         """
@@ -158,10 +157,9 @@ class SocketSource(_Readings):
                 return
         self._began = self._clock()
         self._dump_lost, lost = self.lost, self._dump_lost
-        self._had_losses = self.lost != lost
         self._busy_s = 0.0
         self._families = list(_FAMILIES)
-        self.table.begin_dump()
+        self.table.begin_dump(lost=self.lost != lost)
         self._ask()
 
     def _reader(self, opened: SocketType, on_data: Callable[[bytes], bool]) -> DiagReader:
@@ -217,7 +215,7 @@ class SocketSource(_Readings):
         if self._families:
             self._ask()
             return self.table.dumping
-        self._read_whole(now, lost=self._had_losses)
+        self._read_whole(now)
         return False
 
     def _fail_notices(self, problem: OSError) -> None:

@@ -82,6 +82,7 @@ class SocketTable:
         self.ask_listening: Callable[[], None] | None = None
         self._asked = -_ASK_AGAIN_S
         self._generation = 0
+        self._lossy = 0
         self._destroyed: set[Key] = set()
         self._killed: set[Key] = set()
         self._listening: dict[int, int] = {}
@@ -90,9 +91,15 @@ class SocketTable:
         """Sockets known."""
         return len(self.entries)
 
-    def begin_dump(self) -> None:
-        """From here to ``end_dump`` records of a dump are expected, while notices go on."""
+    def begin_dump(self, *, lost: bool = False) -> None:
+        """
+        From here to ``end_dump`` records of a dump are expected, while notices go on.
+
+        :param lost: notices were lost since the dump before began: of sockets that go missing nobody may tell.
+        """
         self._generation += 1
+        if lost:
+            self._lossy = self._generation
         self._destroyed.clear()
         self._listening = {}
         self.dumping = True
@@ -115,6 +122,9 @@ class SocketTable:
             known = self.entries[key] = self._make(found, now)
         if not known.counted and self._is_whole(found):
             self._count_opened(known)
+        elif known.counted and not known.ended and self.notices and _is_shadow(found):
+            # its notice may be on its way, or lost
+            self._end(key, known, FIN, now)
         known.generation = self._generation
         known.misses = 0
         self._observe(known, found)
@@ -126,20 +136,20 @@ class SocketTable:
             known.state = found.state
             self._set_gauge(known, STATE_GAUGE[found.state] if found.state < len(STATE_GAUGE) else NO_GAUGE, now)
 
-    def end_dump(self, now: float, *, lost: bool = False) -> int:
+    def end_dump(self, now: float) -> int:
         """
         The dump is complete.
 
-        :param lost: notices were lost since the dump before: sockets that it lacks are gone, nobody will tell.
         :return: how many connections ended unobserved.
         """
         before = self.unobserved
         for key, known in [each for each in self.entries.items() if each[1].generation != self._generation]:
             known.misses += 1
-            if not known.counted:  # SYN_RECV and TIME_WAIT end without notice
-                if known.misses >= _MISSES or not self.notices:
-                    self._leave(key, known, now)
-            elif lost or not self.notices:
+            if known.misses < _MISSES and self.notices:
+                continue
+            if not known.counted or known.ended:  # SYN_RECV and shadows go without notice
+                self._leave(key, known, now)
+            elif self._lossy > known.generation or not self.notices:
                 self._end_unobserved(key, known, now)
             elif known.misses == _MISSES:
                 known.state = CLOSE
@@ -176,10 +186,9 @@ class SocketTable:
         if not known.counted:
             self._count_opened(known)
         self._observe(known, found)
-        killed = key in self._killed
-        self._killed.discard(key)
-        how = KILLED if killed else how_ended(found, outbound=not known.inbound)
-        self._count_closed(known, how, now)
+        if not known.ended:
+            killed = key in self._killed
+            self._end(key, known, KILLED if killed else how_ended(found, outbound=not known.inbound), now)
         return known
 
     def killed(self, found: Socket) -> None:
@@ -189,7 +198,7 @@ class SocketTable:
     def clear(self, now: float) -> None:
         """Forget everything, for a source that stops for good; what was there ended unobserved."""
         for key, known in list(self.entries.items()):
-            if known.counted:
+            if known.counted and not known.ended:
                 self._end_unobserved(key, known, now)
             else:
                 self._leave(key, known, now)
@@ -235,7 +244,7 @@ class SocketTable:
         """
         Return False for what the kernel keeps before and after a socket's life.
 
-        Those come without TCP_INFO, and the shadow of a closed socket (TIME_WAIT, FIN_WAIT2) has a cookie of its own.
+        Those come without TCP_INFO.
         """
         if self.notices:
             return found.info is not None
@@ -254,7 +263,9 @@ class SocketTable:
         else:
             self.adopted += 1
 
-    def _count_closed(self, known: SocketEntry, how: int, now: float) -> None:
+    def _end(self, key: Key, known: SocketEntry, how: int, now: float) -> None:
+        known.ended = True
+        self._killed.discard(key)
         if known.place is None:
             return
         host, totals = known.place
@@ -265,10 +276,9 @@ class SocketTable:
             totals.durations.observe(now - known.since)
 
     def _end_unobserved(self, key: Key, known: SocketEntry, now: float) -> None:
-        self._killed.discard(key)
         self._leave(key, known, now)
         self.unobserved += known.place is not None
-        self._count_closed(known, UNOBSERVED, now)
+        self._end(key, known, UNOBSERVED, now)
 
     def _leave(self, key: Key, known: SocketEntry, now: float) -> None:
         del self.entries[key]
@@ -314,6 +324,15 @@ def _versions(found: Socket) -> int:
 
 def _key(found: Socket) -> Key:
     return found.cookie or (found.source, found.source_port, found.destination, found.destination_port)
+
+
+def _is_shadow(found: Socket) -> bool:
+    """
+    Return True for what the kernel keeps of a socket whose FIN was acknowledged, once the socket itself is gone.
+
+    It has the socket's cookie, if the socket had one by then (inet_twsk_alloc), else one of its own.
+    """
+    return found.info is None and found.state in (TIME_WAIT, FIN_WAIT2)
 
 
 def _replaced(known: Socket, found: Socket) -> bool:
