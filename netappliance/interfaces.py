@@ -115,7 +115,7 @@ class IHealthCheck(Interface):
     """A way to find out whether a backend is well, selected by ``health_check = NAME [option=value]...``."""
 
     name: str = Attribute("What ``health_check`` selects it by.")
-    options: tuple[str, ...] = Attribute("The options that it takes besides interval, timeout, rise, fall and port.")
+    options: tuple[str, ...] = Attribute("The options that it takes besides those of every health check.")
 
     def configure(options):  # type: ignore[no-untyped-def]
         """

@@ -15,6 +15,8 @@ ROOMS = (
     "clusters/backoff.py",
     "clusters/balancing/",
     "clusters/cluster.py",
+    "clusters/retry_budget.py",
+    "clusters/state.py",
     "dataplane/",
     "http/access_log.py",
     "http/answers.py",

@@ -6,7 +6,7 @@ Nothing is kept here that could go down: every counter's owner lives as long as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
+from netappliance.clusters.state import BackendState
 from netappliance.metrics.histogram import SESSION_DURATION_BUCKETS, Histogram
 from netappliance.process.build import this_build
 
@@ -169,34 +170,44 @@ def _sum(histograms: Sequence[Histogram]) -> Histogram:
 class ClusterCollector(Collector):
     """Backends by cluster and id."""
 
-    def __init__(self, clusters: Mapping[str, Cluster]) -> None:
+    def __init__(self, clusters: Mapping[str, Cluster], clock: Callable[[], float]) -> None:
         self._clusters = clusters
+        self._clock = clock
 
     def collect(self) -> Iterator[Metric]:
         """Yield the backend families."""
         labels = ["cluster", "backend"]
-        up = gauge("backend_up", "1 when the backend may be chosen, 0 when it is down.", labels)
+        now = self._clock()
+        up = gauge("backend_up", "1 when the backend is up or full, 0 in its other states.", labels)
+        states = gauge("backend_state", "1 for the state that the backend is in, 0 for the others.", [*labels, "state"])
         active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
         connections = counter("backend_connections", "Connections made to the backend.", labels)
         failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
         checks = counter("backend_health_checks", "Active health checks of the backend.", [*labels, "result"])
         opened = counter("backend_fail_open", "Choices made although every backend looked broken.", ["cluster"])
         unresolved = counter("backend_resolve_failures", "Host names of backends that did not resolve.", ["cluster"])
+        spent = counter(
+            "backend_retry_budget_exceeded", "Retries that were not made: too many were retries already.", ["cluster"]
+        )
         connect = histogram("backend_connect_secs", "How long connecting to a backend took, in seconds.", ["cluster"])
         for name, cluster in self._clusters.items():
             add_histogram(connect, [name], cluster.connect_secs)
             opened.add_metric([name], cluster.fail_open_total)
             unresolved.add_metric([name], cluster.resolve_failures_total)
+            spent.add_metric([name], cluster.retry_budget.exceeded_total)
             for backend in cluster.backends:
                 key = [name, backend.id]
-                up.add_metric(key, int(backend.up))
+                state = backend.state(now)
+                up.add_metric(key, int(state in (BackendState.UP, BackendState.FULL)))
+                for one in BackendState:
+                    states.add_metric([*key, one.value], int(one is state))
                 active.add_metric(key, backend.active)
                 connections.add_metric(key, backend.connections_total)
                 failures.add_metric(key, backend.failures_total)
                 if cluster.section.health_check is not None:
                     checks.add_metric([*key, "success"], backend.checks_passed_total)
                     checks.add_metric([*key, "failure"], backend.checks_failed_total)
-        yield from (up, active, connections, failures, checks, opened, unresolved, connect)
+        yield from (up, states, active, connections, failures, checks, opened, unresolved, spent, connect)
 
 
 class ProcessFacts(Collector):
@@ -342,7 +353,7 @@ def own_collectors(
     return [
         SessionCollector(plane.sessions),
         AcceptCollector(listeners, plane.admission),
-        ClusterCollector(clusters),
+        ClusterCollector(clusters, plane.poller.clock),
         ProcessFacts(status),
         AccessLogCollector(access_log),
     ]

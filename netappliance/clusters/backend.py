@@ -7,6 +7,7 @@ from typing import Any
 
 from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.backoff import Backoff
+from netappliance.clusters.state import BackendState
 
 #: seconds after which an old latency counts for 1/e in the moving average
 LATENCY_DECAY_S = 10.0
@@ -19,13 +20,18 @@ class Backend:
     :ivar sockaddr: what ``connect`` takes: (host, port) or the path of a unix socket. :ivar family: its AF_*.
     :ivar active: connections or sessions on it now. :ivar draining: removed from the configuration, kept for its
         sessions.
-    :ivar healthy: what active checks say.
+    :ivar healthy: what active checks say. :ivar checking: they have not said enough yet, and it waits for that.
+    :ivar probation: its last connection failed: it gets one at a time, until one succeeds. :ivar trying: that one is
+        under way.
+    :ivar limited: its connections are looked at one by one: it has ``max_connections``, or is ``trying``.
+    :ivar told: the state that was told last.
     """
 
     __slots__ = (
         "active",
         "backoff",
         "backup",
+        "checking",
         "checks_failed_total",
         "checks_passed_total",
         "connections_total",
@@ -36,10 +42,14 @@ class Backend:
         "id",
         "latency_at",
         "latency_s",
+        "limited",
         "locality",
         "max_connections",
+        "probation",
         "sockaddr",
         "tokens",
+        "told",
+        "trying",
         "weight",
     )
 
@@ -53,7 +63,11 @@ class Backend:
         self.checks_passed_total = 0
         self.checks_failed_total = 0
         self.healthy = True
+        self.checking = False
         self.draining = False
+        self.probation = False
+        self.trying = False
+        self.told = BackendState.UP
         self.backoff = Backoff()
         self.latency_s = 0.0
         self.latency_at = 0.0
@@ -64,6 +78,7 @@ class Backend:
         self.weight = section.weight
         self.backup = section.backup
         self.max_connections = section.max_connections
+        self.limited = bool(section.max_connections) or self.trying
         self.tokens = section.tokens
         self.locality = section.locality
 
@@ -72,10 +87,17 @@ class Backend:
         """True at ``max_connections``."""
         return bool(self.max_connections) and self.active >= self.max_connections
 
-    @property
-    def up(self) -> bool:
-        """False when checks or six failed connections in a row say so."""
-        return self.healthy and not self.backoff.down
+    def state(self, now: float) -> BackendState:
+        """Say how it is at ``now``, monotonic seconds."""
+        if self.draining:
+            return BackendState.DRAINING
+        if self.checking:
+            return BackendState.CHECKING
+        if not self.healthy or self.backoff.down:
+            return BackendState.DOWN
+        if self.probation or now < self.backoff.until:
+            return BackendState.EJECTED
+        return BackendState.FULL if self.full else BackendState.UP
 
     def observe_latency(self, seconds: float, now: float) -> None:
         """Feed the peak-sensitive moving average: a worse value counts at once, a better one bit by bit."""

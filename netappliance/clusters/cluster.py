@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
 
-from twisted.logger import Logger
+from twisted.logger import Logger, LogLevel
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.balancing import make_balancer
+from netappliance.clusters.retry_budget import RetryBudget
 from netappliance.clusters.section import ClusterSection
+from netappliance.clusters.state import BackendState, StateChange
 from netappliance.metrics.histogram import Histogram
 
 _log = Logger(__name__)
+
+#: seconds of traffic after which a cluster is looked at, whatever has happened
+LOOK_S: Final = 1.0
+#: states that are no news for who chooses
+_SERVING = (BackendState.UP, BackendState.FULL)
 
 CONNECT_BUCKETS = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0)
 
@@ -22,13 +30,18 @@ class Cluster:
     """
     Chooses backends and books what becomes of the connections.
 
-    Usable is what is not draining, healthy, out of its back-off and below its ``max_connections``. Backups serve only
-    while no primary is usable. When nothing is usable because all look broken, the cluster fails open: it tries them
-    all the same, for the look may be wrong, and counts that; when those that look well are full, it does not.
+    Usable is what is up: see :class:`netappliance.clusters.state.BackendState`. A backend whose last connection failed
+    is left alone for a while, then tried with one connection at a time. Backups serve only while no primary is usable.
+    When nothing is usable because all look broken, the cluster fails open: it tries them all the same, for the look may
+    be wrong, and counts that; when those that look well are full, it does not.
 
     :ivar backends: all, draining ones included. :ivar fail_open_total: choices made that way.
     :ivar resolve_failures_total: answers of the name service without an address.
     :ivar watchers: called with the cluster when its section or members have changed.
+    :ivar state_watchers: called when a backend's state has changed. That it is full, or no longer, is told once a
+        second at most; that time has passed, when the cluster is used next.
+    :ivar connections_total: connections begun. :ivar reused_total: requests on connections that were kept.
+    :ivar retry_budget: what of these may be retries.
     """
 
     def __init__(self, section: ClusterSection, rng: random.Random) -> None:
@@ -38,6 +51,10 @@ class Cluster:
         self.fail_open_total = 0
         self.resolve_failures_total = 0
         self.watchers: list[Callable[[Cluster], None]] = []
+        self.state_watchers: list[Callable[[StateChange], None]] = []
+        self.connections_total = 0
+        self.reused_total = 0
+        self.retry_budget = RetryBudget(section.retry_budget, section.retry_budget_min)
         self.connect_secs = Histogram(CONNECT_BUCKETS)
         self._rng = rng
         self._resolved: dict[str, tuple[tuple[int, tuple[str, int]], ...]] = {}
@@ -45,8 +62,12 @@ class Cluster:
         self._usable_backups: tuple[Backend, ...] = ()
         self._by_token: dict[bytes, tuple[Backend, ...]] = {}
         self._available: dict[str, Backend] = {}
-        #: when the usable set must be looked at again: a back-off ends
+        #: when the usable set must be made anew: a back-off ends
         self._recheck_at = 0.0
+        #: when a second of traffic is over
+        self._second_at = 0.0
+        #: the earlier one of these
+        self._look_at = 0.0
         self._primary = make_balancer(section.balance, rng)
         self._backup = make_balancer(section.balance, rng)
         self.needs_key = self._primary.needs_key
@@ -61,6 +82,8 @@ class Cluster:
             self._backup = make_balancer(section.balance, self._rng)
             self.needs_key = self._primary.needs_key
         self.section = section
+        self.retry_budget.percent = section.retry_budget
+        self.retry_budget.minimum = section.retry_budget_min
         self._rebuild()
 
     def resolved(self, addresses: Mapping[str, tuple[tuple[int, tuple[str, int]], ...]]) -> None:
@@ -82,6 +105,10 @@ class Cluster:
                 backend = present.pop((identifier, sockaddr), None)
                 if backend is None:
                     backend = Backend(entry, family, sockaddr, identifier)
+                    check = self.section.health_check
+                    if check is not None and check.initial == "checking":
+                        backend.healthy, backend.checking = False, True
+                        backend.told = BackendState.CHECKING
                 else:
                     backend.configure(entry)
                     backend.draining = False
@@ -89,6 +116,7 @@ class Cluster:
         leaving = [backend for backend in present.values() if backend.active]
         for backend in leaving:
             backend.draining = True
+            self._tell(backend, BackendState.DRAINING, "it was taken out of the configuration")
         self.backends = members + leaving
         self._primary.set_members([backend for backend in members if not backend.backup])
         self._backup.set_members([backend for backend in members if backend.backup])
@@ -114,8 +142,8 @@ class Cluster:
         :param tried: backends that failed for this session already; another is chosen where there is one.
         :return: None when there is none, or all are full.
         """
-        if now >= self._recheck_at:
-            self._recheck(now)
+        if now >= self._look_at:
+            self._look(now)
         usable, backups = self._usable, self._usable_backups
         if tried:
             fresh = tuple(backend for backend in usable if backend not in tried)
@@ -151,14 +179,14 @@ class Cluster:
 
     def usable(self, now: float) -> tuple[Backend, ...]:
         """Return the backends that may be used now: primaries, else backups; the same tuple while nothing changes."""
-        if now >= self._recheck_at:
-            self._recheck(now)
+        if now >= self._look_at:
+            self._look(now)
         return self._usable or self._usable_backups
 
     def by_token(self, now: float) -> Mapping[bytes, tuple[Backend, ...]]:
         """Return token -> the usable backends that have it; backups count, for a token names its server."""
-        if now >= self._recheck_at:
-            self._recheck(now)
+        if now >= self._look_at:
+            self._look(now)
         return self._by_token
 
     def available(self, now: float) -> Mapping[str, Backend]:
@@ -168,16 +196,9 @@ class Cluster:
         That is more than the usable ones: backups, and backends that are full or have weight 0, which only get no new
         clients.
         """
-        if now >= self._recheck_at:
-            self._recheck(now)
+        if now >= self._look_at:
+            self._look(now)
         return self._available
-
-    def marked_bad(self, backend: Backend, now: float) -> None:
-        """A datagram session learnt that nobody listens there: leave it alone, as after a failed connection."""
-        backend.failures_total += 1
-        if backend.backoff.failed(now, self._rng):
-            _log.warn("backend {backend} of cluster {cluster} is down", backend=backend.id, cluster=self.name)
-        self._changed()
 
     def full(self, now: float) -> bool:
         """True when there are backends, and all that look well (or all, when none does) are at ``max_connections``."""
@@ -188,15 +209,54 @@ class Cluster:
         members = [backend for backend in self.backends if not backend.draining]
         return bool(members) and all(backend.full for backend in members)
 
+    # -- looking ------------------------------------------------------------------------------------------------------
+
     def _changed(self) -> None:
-        self._recheck_at = 0.0
+        self._recheck_at = self._look_at = 0.0
+
+    def _look(self, now: float) -> None:
+        """Look at the backends: one has changed, a time has come, or a second of traffic is over."""
+        second = now >= self._second_at
+        if second:
+            self._second_at = now + LOOK_S
+            self.retry_budget.look(self.connections_total + self.reused_total, now)
+        recheck = now >= self._recheck_at
+        if recheck:
+            self._recheck(now)
+        self._look_at = min(self._second_at, self._recheck_at)
+        if second or recheck:
+            for backend in list(self.backends):
+                self._see(backend, now, "", full=second)
+
+    def _see(self, backend: Backend, now: float, why: str, *, full: bool = False) -> None:
+        """Tell the state of a backend if it is news; that it is full, or no longer, only when ``full``."""
+        state = backend.state(now)
+        if state is not backend.told and (full or state not in _SERVING or backend.told not in _SERVING):
+            self._tell(backend, state, why)
+
+    def _tell(self, backend: Backend, state: BackendState, why: str) -> None:
+        change = StateChange(self.name, backend.id, backend.told, state, why)
+        backend.told = state
+        if state not in _SERVING or change.before not in _SERVING:
+            _log.emit(
+                LogLevel.warn if state in (BackendState.DOWN, BackendState.EJECTED) else LogLevel.info,
+                "backend {backend} of cluster {cluster} is {state}{colon}{why}",
+                backend=backend.id,
+                cluster=self.name,
+                state=state.value,
+                before=change.before.value,
+                colon=": " if why else "",
+                why=why,
+            )
+        for watcher in self.state_watchers:
+            watcher(change)
 
     def _recheck(self, now: float) -> None:
         self._recheck_at = float("inf")
         tiers: tuple[list[Backend], list[Backend]] = ([], [])
         self._available = {}
         for backend in self.backends:
-            if backend.draining or not backend.healthy:
+            if backend.draining or not backend.healthy or backend.trying:
                 continue
             if now < backend.backoff.until:
                 self._recheck_at = min(self._recheck_at, backend.backoff.until)
@@ -215,16 +275,25 @@ class Cluster:
 
     # -- what becomes of connections ----------------------------------------------------------------------------------
 
-    def connect_started(self, backend: Backend) -> None:
-        """A connection attempt, or a datagram session, begins on it."""
+    def session_started(self, backend: Backend) -> None:
+        """A datagram session begins on it."""
         backend.active += 1
         backend.connections_total += 1
+        self.connections_total += 1
         if backend.max_connections and backend.full:
+            self._changed()
+
+    def connect_started(self, backend: Backend) -> None:
+        """A connection attempt begins on it; while one finds out whether a backend is back there is no second one."""
+        self.session_started(backend)
+        if backend.probation:
+            backend.trying = backend.limited = True
             self._changed()
 
     def reused(self, backend: Backend) -> None:
         """A connection that was kept serves again."""
         backend.active += 1
+        self.reused_total += 1
         if backend.max_connections and backend.full:
             self._changed()
 
@@ -233,9 +302,15 @@ class Cluster:
         self.connect_secs.observe(seconds)
         backend.observe_latency(seconds, now)
         if backend.backoff.failures:
-            if backend.backoff.succeeded():
-                _log.info("backend {backend} of cluster {cluster} is up", backend=backend.id, cluster=self.name)
-            self._changed()
+            self.answered(backend, now)
+
+    def answered(self, backend: Backend, now: float) -> None:
+        """A backend that failed is there again."""
+        self._tried(backend)
+        backend.probation = False
+        backend.backoff.succeeded()
+        self._changed()
+        self._see(backend, now, "it answers again")
 
     def connect_failed(self, backend: Backend, now: float, *, blame: bool = True) -> None:
         """
@@ -244,25 +319,40 @@ class Cluster:
         :param blame: False when the fault is ours (no descriptors): then the backend is not left alone.
         """
         self.released(backend)
-        if not blame:
-            return
-        self.marked_bad(backend, now)
+        if blame:
+            backend.probation = True
+            self.marked_bad(backend, now)
+
+    def marked_bad(self, backend: Backend, now: float) -> None:
+        """Nobody listens there, as a failed connection or a refused datagram tells: leave it alone for a while."""
+        backend.failures_total += 1
+        backend.backoff.failed(now, self._rng)
+        self._changed()
+        self._see(backend, now, "connections to it fail")
+
+    def retry(self, now: float) -> bool:
+        """Ask for a retry: False when too many of the cluster's requests are retries already."""
+        return self.retry_budget.take(self.connections_total + self.reused_total, now)
+
+    def _tried(self, backend: Backend) -> None:
+        """The attempt that was to find out is over."""
+        backend.trying = False
+        backend.limited = bool(backend.max_connections)
 
     def released(self, backend: Backend) -> None:
         """A connection or session on it ended; a draining backend goes with its last one."""
-        if backend.max_connections and backend.full:
-            self._changed()
+        if backend.limited:
+            if backend.full or backend.trying:
+                self._changed()
+            self._tried(backend)
         backend.active -= 1
         if backend.draining and not backend.active:
             self.backends.remove(backend)
             _log.info("backend {backend} of cluster {cluster} has drained", backend=backend.id, cluster=self.name)
 
-    def set_health(self, backend: Backend, healthy: bool) -> None:
-        """What an active check found."""
-        if backend.healthy != healthy:
-            backend.healthy = healthy
-            word = "healthy" if healthy else "unhealthy"
-            _log.info(
-                "backend {backend} of cluster {cluster} is {word}", backend=backend.id, cluster=self.name, word=word
-            )
+    def set_health(self, backend: Backend, healthy: bool, now: float, why: str = "") -> None:
+        """What an active check found, and why in words."""
+        if backend.healthy != healthy or backend.checking:
+            backend.healthy, backend.checking = healthy, False
             self._changed()
+            self._see(backend, now, why)

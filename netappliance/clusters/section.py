@@ -40,6 +40,17 @@ def _cookie_path(text: str) -> str:
     return text
 
 
+RETRY_REASONS = ("connect", "broken", "timeout", "502", "503", "504")
+
+
+def _retry_on(text: str) -> frozenset[str]:
+    reasons = values.words(text)
+    for reason in reasons:
+        if reason not in RETRY_REASONS:
+            raise ValueError(f"{', '.join(RETRY_REASONS)}{suggestion(reason, RETRY_REASONS)}")
+    return frozenset(reasons)
+
+
 def _off(text: str) -> str:
     if text:
         raise ValueError("nothing: this version does not do it")
@@ -83,6 +94,29 @@ class ClusterSection:
         unit="attempts",
         doc="Connection attempts per session or request, each on another backend where there is one.",
     )
+    retry_on: frozenset[str] = option(
+        _retry_on,
+        "connect, broken",
+        unit="reasons",
+        doc="What is tried again: connect (a connection that could not be made), and for requests of the methods GET, "
+        "HEAD, OPTIONS, PUT, DELETE and TRACE, while nothing of a response has come and all that was sent can be sent "
+        "again, broken (the connection broke), timeout (no response within backend_timeout), 502, 503, 504 (responses "
+        "with these statuses). Empty = nothing. A kept connection that ended before the request was sent needs no "
+        "retry: another one is taken.",
+    )
+    retry_budget: int = option(
+        values.integer(0, 1000),
+        "20",
+        unit="percent",
+        doc="How many retries there may be for each hundred requests (or TCP sessions) of the last 10 seconds; beyond "
+        "that and retry_budget_min the failure is told at once.",
+    )
+    retry_budget_min: int = option(
+        values.integer(0, 1_000_000),
+        "10",
+        unit="retries a second",
+        doc="Retries that there may be besides, however few requests there are.",
+    )
     sticky_cookie: str = option(
         _cookie_name,
         unit="name",
@@ -116,7 +150,8 @@ class ClusterSection:
         unit="check",
         doc="http uri=/PATH [expect=200-299] [host=NAME] [method=GET], tcp [send=BASE64] [expect=BASE64], udp "
         "send=BASE64 [expect=BASE64], or a plug-in's name and options; then, for all, interval=10s timeout=5s rise=3 "
-        "fall=3 port=0 (of the check; 0 = the backend's). Empty = off.",
+        "fall=3 port=0 (of the check; 0 = the backend's) initial=up (or checking: nothing goes to a new backend before "
+        "rise checks have passed). Empty = off.",
         example="http uri=/healthz expect=200 interval=10s",
     )
     tls: str = option(_off, doc="TLS towards backends is not there yet: must be empty.")

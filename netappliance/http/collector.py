@@ -111,7 +111,8 @@ class PoolCollector(Collector):
         )
         for name, pool in self._pools.items():
             idle.add_metric([name], sum(map(len, pool.idle.values())))
-            for event in ("hits", "misses", "stale", "expired", "overflow"):
+            events.add_metric([name, "hits"], pool.cluster.reused_total)
+            for event in ("misses", "stale", "expired", "overflow"):
                 events.add_metric([name, event], getattr(pool, event))
             waiting.add_metric([name], len(pool.queue))
             refused.add_metric([name, "full"], pool.queue_full)

@@ -7,8 +7,10 @@ from typing import Any
 from mypy_extensions import trait
 
 from netappliance.clusters.backend import Backend
+from netappliance.http import fields
+from netappliance.http.answers import Answers
 from netappliance.http.identity import ClientIdentity
-from netappliance.http.message import Exchange, Request
+from netappliance.http.message import Answer, Exchange, Request, Response
 from netappliance.http.routing.route import Route
 from netappliance.http.streams.session import HttpSession
 from netappliance.http.streams.stream import StreamUser
@@ -66,6 +68,30 @@ class Record(StreamUser):
             self.request_id,
         )
         return view
+
+    def dressed(self, answer: Answer) -> Answer:
+        """Return an answer of our own after the route's filters have had their say."""
+        request, route, identity = self.request, self.route, self.session.identity
+        if request is not None and identity is not None and route is not None:
+            chain = route.chain
+            if chain is not None and chain.has_response:
+                made: Answer = chain.answered(self.seen(request, identity), answer)
+                return made
+        return answer
+
+    def render(self, answers: Answers, answer: Answer) -> tuple[Response, bytes]:
+        """Return an answer of our own as a response and its body."""
+        request, route = self.request, self.route
+        accept = fields.get_all(request.lines, b"accept") if request is not None else []
+        return answers.render(
+            answer,
+            accept=b", ".join(accept),
+            head_only=request is not None and request.method == b"HEAD",
+            request_id=self.request_id,
+            route=route.name if route is not None else "",
+            cluster=route.cluster if route is not None else "",
+            backend=self.backend.id if self.backend is not None else "",
+        )
 
     @property
     def kind(self) -> str:

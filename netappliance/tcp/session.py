@@ -237,6 +237,8 @@ class TcpSession(Session):
         self.state = "connecting"
         speaks_first = self._client_leg.readable or terms.sends_header
         while self._attempts < terms.retries:
+            if self._attempts and not (terms.retries_connects and terms.cluster.retry(now)):
+                break
             backend = terms.cluster.choose(terms.cluster.client_key(self.client), now, self._tried or ())
             if backend is None:
                 if reason is NO_BACKEND and terms.cluster.full(now):

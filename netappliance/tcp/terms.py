@@ -21,6 +21,7 @@ class TcpTerms:
 
     :ivar name: of the section. :ivar totals: what ended sessions of the section leave behind.
     :ivar expects_header: clients begin with a PROXY header. :ivar sends_header: connections to backends do.
+    :ivar retries_connects: ``retry_on`` has connect.
     """
 
     def __init__(self, section: TcpSection, cluster: Cluster, plane: DataPlane, totals: ListenerTotals) -> None:
@@ -32,6 +33,7 @@ class TcpTerms:
         self.admission = plane.admission
         self.totals = totals
         self.retries = cluster.section.retries
+        self.retries_connects = "connect" in cluster.section.retry_on
         self.connect_timeout_s = cluster.section.connect_timeout_s
         self.idle_timeout_s = section.idle_timeout_s
         self.header_timeout_s = section.proxy_protocol_timeout_s

@@ -144,7 +144,7 @@ class UdpProxy(SessionOwner):
         except OSError:
             sock.close()
             return self._refuse(Drop.SOCKET_ERROR)
-        self.cluster.connect_started(backend)
+        self.cluster.session_started(backend)
         self.sessions[listener, session.raw_client, backend] = session
         listener.affinity.setdefault(session.raw_client, session)
         self._per_client[host] = self._per_client.get(host, 0) + 1

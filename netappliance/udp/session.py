@@ -218,5 +218,8 @@ class UdpSession(Session):
         owner.timers.cancel(self)
         owner.poller.close(self.sock)
         owner.forget(self)
-        owner.cluster.released(self.target)
+        backend = self.target
+        if self.rx_packets and backend.backoff.failures and self.started >= backend.backoff.until:
+            owner.cluster.answered(backend, owner.poller.now)
+        owner.cluster.released(backend)
         owner.table.closed(self, reason)

@@ -19,6 +19,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.admin.collector import make_registry, own_collectors
+from netappliance.clusters.retry_budget import RetryBudget
+from netappliance.clusters.state import BackendState
 from netappliance.dataplane.accept_queue import AcceptQueue
 from netappliance.dataplane.plane import DataPlane
 from netappliance.dataplane.poller import Poller
@@ -49,12 +51,16 @@ class FakeBackend:
 
     def __init__(self, identity: str) -> None:
         self.id = identity
-        self.up = True
+        self.is_in = BackendState.UP
         self.active = 0
         self.connections_total = 0
         self.failures_total = 0
         self.checks_passed_total = 0
         self.checks_failed_total = 0
+
+    def state(self, now: float) -> BackendState:
+        """How it is."""
+        return self.is_in
 
 
 @dataclass
@@ -69,6 +75,7 @@ class FakeCluster:
 
     def __init__(self, *backends: FakeBackend) -> None:
         self.fail_open_total = 0
+        self.retry_budget = RetryBudget(20, 10)
         self.resolve_failures_total = 0
         self.backends = backends
         self.section = FakeClusterSection()
@@ -193,12 +200,19 @@ class CollectorTests(SynchronousTestCase):
     def test_backends(self) -> None:
         """Up, active, connections and failures by cluster and backend id; connect times by cluster."""
         backend = FakeBackend("a")
-        backend.up, backend.active, backend.connections_total, backend.failures_total = False, 2, 5, 3
+        backend.is_in, backend.active = BackendState.DOWN, 2
+        backend.connections_total, backend.failures_total = 5, 3
         cluster = FakeCluster(backend)
         cluster.connect_secs.observe(0.05)
         self.appliance.clusters["web"] = cluster
         labels = {"cluster": "web", "backend": "a"}
         self.assertEqual(self.value("backend_up", **labels), 0)
+        states = {state.value: self.value("backend_state", state=state.value, **labels) for state in BackendState}
+        down = {"up": 0, "checking": 0, "ejected": 0, "draining": 0, "down": 1, "full": 0}
+        self.assertEqual(states, down)
+        backend.is_in = BackendState.FULL
+        self.assertEqual(self.value("backend_up", **labels), 1)
+        self.assertEqual(self.value("backend_retry_budget_exceeded_total", cluster="web"), 0)
         self.assertEqual(self.value("backend_active", **labels), 2)
         self.assertEqual(self.value("backend_connections_total", **labels), 5)
         self.assertEqual(self.value("backend_failures_total", **labels), 3)
@@ -280,6 +294,7 @@ class CollectorTests(SynchronousTestCase):
             "listener",
             "cluster",
             "backend",
+            "state",
             "side",
             "phase",
             "cause",

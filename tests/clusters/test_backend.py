@@ -8,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection
+from netappliance.clusters.state import BackendState
 
 
 def backend(**options: object) -> Backend:
@@ -23,7 +24,9 @@ class BackendTests(SynchronousTestCase):
         made = backend()
         self.assertEqual((made.active, made.connections_total, made.failures_total), (0, 0, 0))
         self.assertEqual((made.checks_passed_total, made.checks_failed_total, made.latency_s), (0, 0, 0.0))
-        self.assertEqual((made.healthy, made.draining, made.up, made.full), (True, False, True, False))
+        self.assertEqual(
+            (made.healthy, made.draining, made.state(0.0), made.full), (True, False, BackendState.UP, False)
+        )
         self.assertEqual((made.weight, made.backup, made.max_connections, made.tokens), (100, False, 0, ()))
 
     def test_full_is_at_the_limit(self) -> None:
@@ -33,16 +36,27 @@ class BackendTests(SynchronousTestCase):
             limited.active = free.active = active
             self.assertEqual((limited.full, free.full), (full, False))
 
-    def test_up_wants_both_checks_and_connections(self) -> None:
-        """Either can say no."""
-        made = backend()
-        made.healthy = False
-        self.assertFalse(made.up)
-        made.healthy = True
-        made.backoff.failures = 6
-        self.assertFalse(made.up)
+    def test_of_several_states_the_gravest_counts(self) -> None:
+        """From the last one to the first."""
+        made = backend(max_connections=1)
+        self.assertIs(made.state(0.0), BackendState.UP)
+        made.active = 1
+        self.assertIs(made.state(0.0), BackendState.FULL)
+        made.backoff.until = 5.0
+        self.assertEqual((made.state(4.9), made.state(5.0)), (BackendState.EJECTED, BackendState.FULL))
+        made.probation = True
+        self.assertIs(made.state(5.0), BackendState.EJECTED)
         made.backoff.failures = 5
-        self.assertTrue(made.up)
+        self.assertIs(made.state(5.0), BackendState.EJECTED)
+        made.backoff.failures = 6
+        self.assertIs(made.state(5.0), BackendState.DOWN)
+        made.backoff.failures = 0
+        made.healthy = False
+        self.assertIs(made.state(5.0), BackendState.DOWN)
+        made.checking = True
+        self.assertIs(made.state(5.0), BackendState.CHECKING)
+        made.draining = True
+        self.assertIs(made.state(5.0), BackendState.DRAINING)
 
     def test_a_worse_latency_counts_at_once_and_a_better_one_bit_by_bit(self) -> None:
         """After ten seconds an old one counts for 1/e."""

@@ -32,7 +32,7 @@ class MemoryTests(SynchronousTestCase):
         cluster.connect_started(b)
         cluster.released(b)
         cluster.released(a)
-        cluster.set_health(a, True)
+        cluster.set_health(a, True, 0.0)
         for now in (2.0, 1e9):
             self.assertIs(cluster.usable(now), usable)
             self.assertIs(cluster.by_token(now), tokens)
@@ -69,7 +69,7 @@ class MemoryTests(SynchronousTestCase):
         for backend in (full, failing, gone):
             cluster.connect_started(backend)
         cluster.connect_failed(failing, 0.0)
-        cluster.set_health(ill, False)
+        cluster.set_health(ill, False, 0.0)
         cluster.update(
             dataclasses.replace(cluster.section, backends=tuple(e for e in cluster.section.backends if e.id != "gone"))
         )
@@ -117,12 +117,12 @@ class MemoryTests(SynchronousTestCase):
         cluster = self.make("1.1.1.1:1 id=a max_connections=1\n1.1.1.1:2 id=b max_connections=1")
         a, b = cluster.backends
         for backend in (a, b):
-            cluster.set_health(backend, False)
+            cluster.set_health(backend, False, 0.0)
         cluster.connect_started(a)
         self.assertEqual((cluster.full(0.0), cluster.choose(b"", 0.0)), (False, b))
         cluster.connect_started(b)
         self.assertEqual((cluster.full(0.0), cluster.choose(b"", 0.0)), (True, None))
-        cluster.set_health(a, True)
+        cluster.set_health(a, True, 0.0)
         cluster.released(b)
         self.assertEqual((cluster.full(0.0), cluster.choose(b"", 0.0)), (True, None))
 
@@ -133,7 +133,7 @@ class MemoryTests(SynchronousTestCase):
         )
         a, b, z, y = cluster.backends
         for backend in cluster.backends:
-            cluster.set_health(backend, False)
+            cluster.set_health(backend, False, 0.0)
         for tried, chosen in (([], a), ([a], b), ([a, b], z), ([a, b, z], y), ([a, b, z, y], a)):
             self.assertEqual([cluster.choose(b"", 0.0, tried) for _ in range(4)], [chosen] * 4)
         self.assertEqual(cluster.fail_open_total, 20)
@@ -218,13 +218,12 @@ class MemoryTests(SynchronousTestCase):
             cluster.connect_succeeded(a, 0.25, now)
             cluster.connect_started(a)
             cluster.connect_succeeded(a, 0.25, now)
-            cluster.set_health(a, False)
-            cluster.set_health(a, False)
-            cluster.set_health(a, True)
+            cluster.set_health(a, False, now)
+            cluster.set_health(a, False, now)
+            cluster.set_health(a, True, now)
         self.assertEqual((a.failures_total, a.connections_total, a.active), (8, 9, 2))
         self.assertEqual((a.backoff.failures, a.latency_s, cluster.connect_secs.sum), (0, 0.25, 0.5))
-        words = [(line["log_format"].split()[-1].replace("{word}", line.get("word", ""))) for line in lines]
-        self.assertEqual(words, ["down", "up", "unhealthy", "healthy"])
+        self.assertEqual([line["state"] for line in lines], ["ejected", "down", "up", "down", "up"])
         bounds = [bound for bound, _ in cluster.connect_secs.cumulative()]
         self.assertEqual(" ".join(bounds), "0.0005 0.001 0.005 0.01 0.05 0.1 0.5 1.0 3.0 +Inf")
 

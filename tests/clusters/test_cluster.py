@@ -14,6 +14,7 @@ from netappliance.clusters.backend_section import backend_lines
 from netappliance.clusters.backoff import DOWN_AFTER
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.section import ClusterSection
+from netappliance.clusters.state import BackendState
 
 
 def section(lines: str, **changes: Any) -> ClusterSection:
@@ -127,15 +128,15 @@ class ClusterTests(SynchronousTestCase):
         backend = cluster.backends[0]
         for attempt in range(DOWN_AFTER):
             self.fail_once(cluster, "a", attempt * 100.0)
-        self.assertFalse(backend.up)
+        self.assertIs(backend.state(1e9), BackendState.DOWN)
         cluster.connect_started(backend)
         cluster.connect_succeeded(backend, 0.002, 1000.0)
-        self.assertEqual((backend.up, cluster.connect_secs.count), (True, 1))
+        self.assertEqual((backend.state(1000.0), cluster.connect_secs.count), (BackendState.UP, 1))
 
 
 def well(backend: Backend, now: float) -> bool:
     """True for one that could be used if it had a place."""
-    return backend.healthy and now >= backend.backoff.until and not backend.draining
+    return backend.healthy and now >= backend.backoff.until and not backend.draining and not backend.trying
 
 
 def eligible(backend: Backend, now: float) -> bool:
@@ -172,7 +173,7 @@ class ChoiceProperties(SynchronousTestCase):
             elif step == "update":
                 cluster.update(section(LAYOUTS[number % len(LAYOUTS)], balance=balance))
             elif step == "check" and cluster.backends:
-                cluster.set_health(cluster.backends[number % len(cluster.backends)], number > 4)
+                cluster.set_health(cluster.backends[number % len(cluster.backends)], number > 4, 0.0)
             elif step == "release" and held:
                 cluster.released(held.pop(number % len(held)))
             elif step in ("connect", "fail"):

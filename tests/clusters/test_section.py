@@ -79,11 +79,26 @@ class SectionTests(SynchronousTestCase):
             ("resolve_max", 1, 1024),
             ("pool_max_idle", 0, 65535),
             ("max_queue", 0, 1_000_000),
+            ("retry_budget", 0, 1000),
+            ("retry_budget_min", 0, 1_000_000),
         ):
             for value in (low, high):
                 self.assertEqual(getattr(section(f"{key} = {value}"), key), value)
             for value in (low - 1, high + 1):
                 self.refused(key, str(value), f"a whole number from {low} to {high}")
+
+    def test_what_is_tried_again(self) -> None:
+        """Reasons from a closed list, on a line or on several; none at all is allowed."""
+        self.assertEqual(section("").retry_on, {"connect", "broken"})
+        for value, reasons in (
+            ("", set()),
+            ("timeout", {"timeout"}),
+            ("502, 503,504,broken", {"502", "503", "504", "broken"}),
+        ):
+            self.assertEqual(section(f"retry_on = {value}").retry_on, reasons)
+        self.refused("retry_on", "brokn", "connect, broken, timeout, 502, 503, 504; did you mean 'broken'?")
+        self.refused("retry_on", "connect broken", "connect, broken, timeout, 502, 503, 504")
+        self.refused("retry_on", "500", "connect, broken, timeout, 502, 503, 504")
 
     def test_what_is_hashed(self) -> None:
         """An address, or a piece of the request."""

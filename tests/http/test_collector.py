@@ -14,7 +14,7 @@ class PoolCollectorTests(SynchronousTestCase):
         """Else a sum over listeners counts each request of one for all of them."""
         world = World()
         world.listener()
-        world.pool.hits = 7
+        world.cluster.reused_total = 7
         samples = [
             sample
             for collector in world.appliance.collectors

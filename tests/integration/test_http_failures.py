@@ -61,7 +61,7 @@ class BackendTests(FailureTestCase):
         self.assertGreater(proxy.metric("backend_failures_total"), 0)
 
     def test_a_backend_that_closes_without_a_response(self) -> None:
-        """502, for it was a fresh connection: the request may have done something."""
+        """502 when each of ``retries`` connections has ended so; at once for what may not be sent twice."""
 
         def talk(connection: BackendConnection) -> None:
             connection.read_request()
@@ -69,7 +69,9 @@ class BackendTests(FailureTestCase):
         backend = self.backend(talk)
         self.front(backend)
         self.assertEqual(self.ask(get()).status, 502)
-        self.assertEqual(len(backend.requests), 1)
+        self.assertEqual(len(backend.requests), 3)
+        self.assertEqual(self.ask(post(b"x")).status, 502)
+        self.assertEqual(len(backend.requests), 4)
 
     def test_a_backend_that_resets(self) -> None:
         """502."""

@@ -1,8 +1,8 @@
 """
 Active health checks: what a cluster's ``health_check`` means.
 
-``KIND [option=value]...``: the options ``interval``, ``timeout``, ``rise``, ``fall`` and ``port`` are the same for
-every kind; the rest is the kind's own.
+``KIND [option=value]...``: the options ``interval``, ``timeout``, ``rise``, ``fall``, ``port`` and ``initial`` are the
+same for every kind; the rest is the kind's own.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _COMMON: dict[str, tuple[Callable[[str], Any], str]] = {
     "rise": (values.integer(1, 1000), "3"),
     "fall": (values.integer(1, 1000), "3"),
     "port": (values.integer(0, 65535), "0"),
+    "initial": (values.choice("up", "checking"), "up"),
 }
 
 
@@ -42,7 +43,8 @@ class HealthSpec:
 
     :ivar check: the :class:`netappliance.interfaces.IHealthCheck`. :ivar settings: what it made of its options.
     :ivar rise: checks in a row that must pass before an ill backend is well. :ivar fall: that must fail before a well
-        one is ill. :ivar port: asked instead of the backend's own; 0 = that.
+        one is ill. :ivar port: asked instead of the backend's own; 0 = that. :ivar initial: ``up`` or ``checking``,
+        what a backend is before its first checks.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class HealthSpec:
     rise: int
     fall: int
     port: int
+    initial: str = "up"
 
 
 def health_check(text: str) -> HealthSpec | None:
@@ -85,8 +88,17 @@ def health_check(text: str) -> HealthSpec | None:
             expected = ", ".join(f"{option}=" for option in known)
             raise ValueError(f"options {expected}{suggestion(key, known)}")
     settings = check.configure(given)
-    seconds = common["interval"], common["timeout"]
-    return HealthSpec(kind, check, settings, *seconds, common["rise"], common["fall"], common["port"])
+    return HealthSpec(
+        kind,
+        check,
+        settings,
+        common["interval"],
+        common["timeout"],
+        common["rise"],
+        common["fall"],
+        common["port"],
+        common["initial"],
+    )
 
 
 def _check(kind: str) -> Any:

@@ -36,7 +36,7 @@ class _Checked:
         self.cluster = cluster
         self.backend = backend
         self.spec = spec
-        self.state = HealthState(spec.rise, spec.fall, healthy=backend.healthy)
+        self.state = HealthState(spec.rise, spec.fall, healthy=backend.healthy, checking=backend.checking)
         self.call: Any = None
         self.probe: Deferred[None] | None = None
 
@@ -88,7 +88,7 @@ class HealthService(Service):
                 self._end(checked.pop(backend))
         if spec is None:
             for backend in cluster.backends:
-                cluster.set_health(backend, True)
+                cluster.set_health(backend, True, self._reactor.seconds(), "it has no health check any more")
             return
         for backend in members:
             if backend not in checked:
@@ -131,7 +131,8 @@ class HealthService(Service):
             return
         one.backend.checks_passed_total += 1
         if one.state.observe(passed=True):
-            one.cluster.set_health(one.backend, True)
+            why = f"health check {one.spec.kind} passed"
+            one.cluster.set_health(one.backend, True, self._reactor.seconds(), why)
         self._again(one)
 
     def _failed(self, one: _Checked, failure: Failure) -> None:
@@ -140,19 +141,13 @@ class HealthService(Service):
             return
         one.backend.checks_failed_total += 1
         if one.state.observe(passed=False):
-            _log.warn(
-                "health check {kind} of backend {backend} of cluster {cluster}: {why}",
-                kind=one.spec.kind,
-                backend=one.backend.id,
-                cluster=one.cluster.name,
-                why=_why(failure),
-            )
-            one.cluster.set_health(one.backend, False)
+            why = f"health check {one.spec.kind}: {_why(failure)}"
+            one.cluster.set_health(one.backend, False, self._reactor.seconds(), why)
         self._again(one)
 
     def _again(self, one: _Checked) -> None:
         one.probe = None
-        self._later(one, next_delay(one.spec.interval_s, self._rng))
+        self._later(one, next_delay(one.spec.interval_s, self._rng, checking=one.state.checking))
 
     def _end(self, one: _Checked) -> None:
         self._waiting.pop(one, None)

@@ -6,6 +6,7 @@ from collections import OrderedDict
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.cluster import Cluster
+from netappliance.clusters.state import BackendState, StateChange
 from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.timers import TimerWheel
 from netappliance.dataplane.transport import Connect, Transport, connect
@@ -17,8 +18,8 @@ class BackendPool(Lender):
     """
     Connections to the backends of a cluster.
 
-    :ivar idle: backend -> its idle connections, the most recently used last. :ivar hits: requests on a kept
-        connection. :ivar misses: on a new one. :ivar stale: kept ones that turned out dead or talking.
+    :ivar idle: backend -> its idle connections, the most recently used last. :ivar misses: requests on a
+        new connection. :ivar stale: kept ones that turned out dead or talking.
     :ivar expired: closed after ``pool_idle_timeout``. :ivar overflow: closed because ``pool_max_idle`` were kept.
     """
 
@@ -31,10 +32,11 @@ class BackendPool(Lender):
         self.timer_slot = 0
         self.idle: dict[Backend, list[H1BackendConnection]] = {}
         self.queue: OrderedDict[StreamUser, None] = OrderedDict()
-        self.hits = self.misses = self.stale = self.expired = self.overflow = 0
+        self.misses = self.stale = self.expired = self.overflow = 0
         self.queue_timeouts = self.queue_full = 0
         self._wake_scheduled = False
         self.closed = False
+        cluster.state_watchers.append(self.state_changed)
 
     # -- connections --------------------------------------------------------------------------------------------------
 
@@ -48,7 +50,6 @@ class BackendPool(Lender):
         while kept:
             connection = kept.pop()
             if connection.silent(surely=surely):
-                self.hits += 1
                 self.cluster.reused(backend)
                 return connection
             self.stale += 1
@@ -137,6 +138,11 @@ class BackendPool(Lender):
     def crowded(self) -> bool:
         """True when a newcomer has to queue behind those who wait, and not all of these wait for one full backend."""
         return self._wake_scheduled or self.cluster.full(self.poller.now)
+
+    def state_changed(self, change: StateChange) -> None:
+        """A backend that is back has room for who waits."""
+        if change.after is BackendState.UP:
+            self._wake_later()
 
     def leave(self, exchange: StreamUser) -> None:
         """Take an exchange out of the queue, if it is there."""

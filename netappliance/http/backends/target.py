@@ -15,9 +15,12 @@ class Target:
 
     :ivar pool: the cluster's, shared by all listeners. :ivar balance_key: None for policies that hash nothing.
     :ivar particular: the choice of a backend depends on the request. :ivar retries: attempts on backends at most.
+    :ivar retry_on: what is tried again. :ivar retry_statuses: those of ``retry_on``.
+    :ivar attentive: responses are looked at before they are passed on.
     """
 
     __slots__ = (
+        "attentive",
         "balance_key",
         "cluster",
         "connect_timeout_s",
@@ -25,6 +28,8 @@ class Target:
         "pool",
         "queue_timeout_s",
         "retries",
+        "retry_on",
+        "retry_statuses",
         "statistics",
         "sticky",
     )
@@ -38,5 +43,8 @@ class Target:
         self.balance_key = BalanceKey(section.balance_key) if cluster.needs_key else None
         self.particular = self.sticky is not None or self.balance_key is not None
         self.retries = section.retries
+        self.retry_on = section.retry_on
+        self.retry_statuses = frozenset(int(reason) for reason in section.retry_on if reason.isdigit())
+        self.attentive = self.sticky is not None or bool(self.retry_statuses)
         self.connect_timeout_s = section.connect_timeout_s
         self.queue_timeout_s = section.queue_timeout_s

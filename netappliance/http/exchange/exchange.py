@@ -6,7 +6,6 @@ import errno
 import os
 from socket import SocketType
 
-from netappliance.http import fields
 from netappliance.http.exchange import deadlines
 from netappliance.http.exchange.reasons import (
     ANSWERED,
@@ -132,7 +131,7 @@ class LiveExchange(Record, TunnelOwner):
             way.received += len(content)
             way.content = way.content + content if way.content else content
             way.uploading_since = now
-        way.replayable = way.reused and way.request.method in IDEMPOTENT
+        way.replayable = way.request.method in IDEMPOTENT
         stream.request(way.request, way.identity, self.request_id, way.content, way.trailers)
         if way.trailers is None and way.stream is stream:
             self.stream.resume()
@@ -211,17 +210,21 @@ class LiveExchange(Record, TunnelOwner):
         way = self.way
         if way is None:
             return False
+        now = self.frontend.poller.now
         self.status = response.status
-        self.first_byte_s = self.frontend.poller.now - self.started
-        way.replayable = False
+        self.first_byte_s = now - self.started
         route = self.route
-        if way.target.sticky is not None or (route is not None and route.chain is not None):
+        if way.target.attentive or (route is not None and route.chain is not None):
+            if response.status in way.target.retry_statuses and way.may_repeat(str(response.status), now):
+                self._repeat(way, clean=trailers is not None)
+                return False
             failed = self._dress(way, response)
             if failed is not None:
                 self.answer(failed, INTERNAL)
                 return False
         if trailers is not None:
             way.over()
+        way.replayable = False
         self.began = True
         self.stream.respond(response, pieces, size, trailers, close=False)
         return way.stream is not None and not self.stream.blocked()
@@ -296,6 +299,7 @@ class LiveExchange(Record, TunnelOwner):
         stream = way.stream if way is not None else None
         if way is None or stream is None:
             return
+        now = self.frontend.poller.now
         self.stream.pause()
         taken_back = stream.recall()
         if taken_back:
@@ -306,10 +310,13 @@ class LiveExchange(Record, TunnelOwner):
         elif stream.is_connecting():
             way.stream = None
             stream.abort()
-            self._choose(way, way.attempt_failed(error))
-        elif way.reused and way.replayable and not stream.begun():
+            reason = way.attempt_failed(error)
+            if way.try_again("connect", now):
+                self._choose(way, reason)
+            else:
+                self.answer(Answer(503, "no backend could be reached"), reason)
+        elif way.reused and way.broke is None and way.may_repeat("broken", now):
             # the backend closed the kept connection while we wrote: nothing of this request was answered
-            way.retries += 1
             way.leave_stale()
             self._choose(way, NO_BACKEND)
         elif way.broke is None:
@@ -318,8 +325,17 @@ class LiveExchange(Record, TunnelOwner):
             stream.last_words()
         else:
             self._blame()
-            reason = CloseReason(Side.BACKEND, Phase.DATA if self.began else Phase.HEADERS, way.broke)
-            self.answer(Answer(502, "the backend ended before its response"), reason)
+            if not way.reused and way.may_repeat("broken", now):
+                self._repeat(way)
+            else:
+                reason = CloseReason(Side.BACKEND, Phase.DATA if self.began else Phase.HEADERS, way.broke)
+                self.answer(Answer(502, "the backend ended before its response"), reason)
+
+    def _repeat(self, way: WayToBackend, *, clean: bool = False) -> None:
+        """Send the request once more, to another backend; ``clean``: the response to it was read to its end."""
+        self.status = 0
+        way.leave_failed(clean=clean)
+        self._choose(way, NO_BACKEND)
 
     def _blame(self) -> None:
         """Count a failure of the backend."""
@@ -342,26 +358,9 @@ class LiveExchange(Record, TunnelOwner):
             self.stream.cut(reason)
             return
         self._let_go()
-        request, route, identity = self.request, self.route, self.session.identity
-        if (
-            request is not None
-            and identity is not None
-            and route is not None
-            and route.chain is not None
-            and route.chain.has_response
-        ):
-            answer = route.chain.answered(self.seen(request, identity), answer)
+        answer = self.dressed(answer)
         self.status = answer.status
-        accept = fields.get_all(request.lines, b"accept") if request is not None else []
-        response, body = self.frontend.answers.render(
-            answer,
-            accept=b", ".join(accept),
-            head_only=request is not None and request.method == b"HEAD",
-            request_id=self.request_id,
-            route=route.name if route is not None else "",
-            cluster=route.cluster if route is not None else "",
-            backend=self.backend.id if self.backend is not None else "",
-        )
+        response, body = self.render(self.frontend.answers, answer)
         self.stream.respond(response, [body] if body else [], len(body), [], close=answer.close)
 
     # -- deadlines ----------------------------------------------------------------------------------------------------
@@ -386,6 +385,9 @@ class LiveExchange(Record, TunnelOwner):
             self.answer(Answer(503, "no backend became free in time"), QUEUE_TIMEOUT)
         else:
             self._blame()
+            if way.may_repeat("timeout", now):
+                self._repeat(way)
+                return deadline
             reason = BACKEND_STALLED if self.began else BACKEND_TIMEOUT
             self.answer(Answer(504, "the backend did not answer in time"), reason)
         return deadline

@@ -30,7 +30,8 @@ class WayToBackend:
     The attempts of one request.
 
     :ivar stream: the present attempt, None between two and while the request is queued.
-    :ivar backend: of the present or last attempt. :ivar attempts: connections tried. :ivar retries: beyond the first.
+    :ivar backend: of the present or last attempt. :ivar attempts: connections tried. :ivar retries: tries beyond the
+        first.
     :ivar tried: backends that failed. :ivar reused: a kept connection carries it. :ivar fresh: kept ones are not taken
         any more. :ivar cookie: value of its sticky cookie. :ivar queued_at: monotonic seconds, 0 = never.
     :ivar content: the part of the body that goes out with the head. :ivar trailers: the body's, None while more of it
@@ -87,13 +88,13 @@ class WayToBackend:
                     kept.begin(user, request.method, framing)
                     self.stream = kept
                     return None
-            if self.attempts:
-                self.retries += 1
             self.attempts += 1
             try:
                 made = pool.connect(backend)
             except OSError as error:
                 reason = self.attempt_failed(error)
+                if not self.try_again("connect", now):
+                    break
                 continue
             made.begin(user, request.method, framing)
             self.stream = made
@@ -131,6 +132,19 @@ class WayToBackend:
             self.tried = [*(self.tried or ()), backend]
         return CloseReason(Side.PROXY if local else Side.BACKEND, Phase.CONNECT, cause)
 
+    def try_again(self, why: str, now: float) -> bool:
+        """Say whether there is another try after this failure, and count it."""
+        target = self.target
+        if self.attempts >= target.retries or why not in target.retry_on or not target.cluster.retry(now):
+            return False
+        self.retries += 1
+        return True
+
+    def may_repeat(self, why: str, now: float) -> bool:
+        """Say likewise after the request was sent: only if it may be sent twice, and nothing of a response has come."""
+        stream = self.stream
+        return self.replayable and stream is not None and not stream.begun() and self.try_again(why, now)
+
     def connected(self, now: float) -> float:
         """Book a connection that is there; return the seconds that it took."""
         stream = self.stream
@@ -142,11 +156,21 @@ class WayToBackend:
 
     def leave_stale(self) -> None:
         """Leave a kept connection that turned out to be dead, and take no kept one any more."""
+        self.target.pool.stale += 1
+        self._leave(clean=False)
+
+    def leave_failed(self, *, clean: bool = False) -> None:
+        """Leave a backend that failed: the next try is on another one, on a connection of its own."""
+        backend = self.backend
+        if backend is not None:
+            self.tried = [*(self.tried or ()), backend]
+        self._leave(clean=clean and self.trailers is not None and not self.request.binds)
+
+    def _leave(self, *, clean: bool) -> None:
         stream, self.stream = self.stream, None
-        self.fresh, self.reused = True, False
+        self.fresh, self.reused, self.broke = True, False, None
         if stream is not None:
-            self.target.pool.stale += 1
-            stream.release(clean=False)
+            stream.release(clean=clean)
 
     def stick(self, response: Response) -> None:
         """Tell the client which backend it has, where that is kept in a cookie."""

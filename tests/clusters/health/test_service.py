@@ -19,6 +19,7 @@ from netappliance.clusters.health import HealthSpec
 from netappliance.clusters.health.probes import CheckFailed
 from netappliance.clusters.health.service import MAX_PROBES, HealthService
 from netappliance.clusters.section import ClusterSection
+from netappliance.clusters.state import BackendState
 
 
 class FakeCheck:
@@ -109,6 +110,24 @@ class HealthServiceTests(SynchronousTestCase):
         self.assertIsNotNone(self.cluster.choose(b"", 0.0))
         self.assertEqual(self.cluster.fail_open_total, 1)
 
+    def test_new_backends_may_have_to_wait_for_their_checks(self) -> None:
+        """``initial=checking``: asked each second, they serve once ``rise`` checks have passed."""
+        assert self.section.health_check is not None
+        spec = dataclasses.replace(self.section.health_check, initial="checking")
+        lines = self.lines + "\n10.0.0.3:80 id=n"
+
+        def probe(family: int, sockaddr: Any, settings: Any, reactor: Any, timeout_s: float) -> Deferred[None]:
+            return fail(CheckFailed("no")) if sockaddr == ("10.0.0.2", 80) else succeed(None)
+
+        self.check.probe = probe  # type: ignore[method-assign]
+        self.cluster.update(dataclasses.replace(self.section, backends=backend_lines(lines), health_check=spec))
+        new = self.cluster.backends[2]
+        self.assertEqual((new.state(0.0), new.healthy), (BackendState.CHECKING, False))
+        self.assertEqual({backend.id for backend in self.cluster.usable(0.0)}, {"a", "b"})
+        self.clock.pump([0.1] * 33)
+        self.assertEqual(self.healthy(), [True, True, True])
+        self.assertIs(new.state(0.0), BackendState.UP)
+
     def test_silence_is_a_failure(self) -> None:
         """After the timeout; the question is given up, and the next one comes an interval later."""
         cancelled = []
@@ -173,8 +192,9 @@ class HealthServiceTests(SynchronousTestCase):
             self.check.error = error
             with capturedLogs() as lines:
                 self.clock.pump([0.1] * 350)
-            told = [(line["backend"], line["kind"], line["cluster"], line["why"]) for line in lines if "why" in line]
-            self.assertEqual(sorted(told), [("a", "fake", "c", words), ("b", "fake", "c", words)])
+            told = [(line["backend"], line["cluster"], line["state"], line["why"]) for line in lines if "why" in line]
+            why = f"health check fake: {words}"
+            self.assertEqual(sorted(told), [("a", "c", "down", why), ("b", "c", "down", why)])
             self.service.stopService()
 
     def test_no_more_checks_than_the_limit_are_under_way(self) -> None:

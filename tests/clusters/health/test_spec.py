@@ -33,6 +33,9 @@ class SpecTests(SynchronousTestCase):
         self.assertEqual((spec.interval_s, spec.timeout_s, spec.rise, spec.fall, spec.port), (10.0, 5.0, 3, 3, 0))
         self.assertEqual((spec.settings.method, spec.settings.host), ("GET", ""))
         self.assertEqual(spec.settings.statuses, frozenset(range(200, 300)))
+        self.assertEqual(spec.initial, "up")
+        checking = health_check("tcp initial=checking")
+        self.assertEqual(checking and checking.initial, "checking")
         self.assertIsNone(health_check(""))
 
     def test_options_are_read_and_equal_texts_are_equal(self) -> None:
@@ -69,6 +72,7 @@ class SpecTests(SynchronousTestCase):
             ("http uri=/ timeout=0", "a duration above 0 in timeout="),
             ("http uri=/ interval=99ms", "a duration of at least 100ms in interval="),
             ("http uri=/ x=1", "options uri=, expect=, host=, method=, interval=, timeout=, rise=, fall=, port="),
+            ("http uri=/ initial=down", "up | checking in initial="),
             ("http uri=/ word", "options of the form key=value, not 'word'"),
             ("dns", "http | tcp | udp, then options"),
             ("http uri=/ uri=/", "uri= only once"),
@@ -171,12 +175,28 @@ class StateTests(SynchronousTestCase):
             if changed:
                 since = number
 
+    def test_who_is_being_checked_is_neither_well_nor_ill(self) -> None:
+        """Until as many checks in a row say the one or the other."""
+        for results, healthy, after in (
+            ((1, 1), True, 2),
+            ((0, 1, 1), True, 3),
+            ((1, 0, 1, 0, 0, 0), False, 6),
+            ((0, 0, 1, 0, 0, 1, 1), True, 7),
+        ):
+            state = HealthState(2, 3, healthy=False, checking=True)
+            changes = [state.observe(passed=bool(passed)) for passed in results]
+            self.assertEqual(changes, [False] * (after - 1) + [True], results)
+            self.assertEqual((state.healthy, state.checking, state.streak), (healthy, False, 0))
+
     def test_checks_are_spread(self) -> None:
         """The first within a second, the others a tenth around the interval."""
         rng = random.Random(1)
         self.assertTrue(all(0 <= first_delay(10.0, rng) < 1.0 for _ in range(100)))
         delays = [next_delay(10.0, rng) for _ in range(100)]
         self.assertTrue(9.0 <= min(delays) < 9.5 < 10.5 < max(delays) <= 11.0)
+        for interval, least in ((10.0, 0.9), (0.5, 0.45)):
+            delays = [next_delay(interval, rng, checking=True) for _ in range(100)]
+            self.assertTrue(least <= min(delays) <= max(delays) <= least / 9 * 11)
 
 
 class ThirdPartyTests(SynchronousTestCase):

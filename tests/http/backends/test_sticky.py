@@ -74,9 +74,9 @@ class StickyTests(SynchronousTestCase):
         """Unknown, unhealthy, in its back-off, removed; and back again when it is."""
         sticky = self.make()
         self.assertIsNone(sticky.backend(b"nobody", 0.0))
-        self.cluster.set_health(self.by_id("a"), False)
+        self.cluster.set_health(self.by_id("a"), False, 0.0)
         self.assertIsNone(sticky.backend(b"a", 0.0))
-        self.cluster.set_health(self.by_id("a"), True)
+        self.cluster.set_health(self.by_id("a"), True, 0.0)
         self.assertIs(sticky.backend(b"a", 0.0), self.by_id("a"))
         self.fail_once("a", 0.0)
         self.assertIsNone(sticky.backend(b"a", 0.5))

@@ -402,7 +402,7 @@ class MomentTests(LifeTestCase):
             (b"", True, [502], "backend/headers/fin"),
             (OK, True, [200], "client/data/fin"),
         ):
-            world = self.world()
+            world = self.world(cluster="retries = 1")
             world.connects = lambda sock: None
             client = self.ask(world)
             backend = world.upstreams[0]
@@ -444,7 +444,7 @@ class AnswerTests(LifeTestCase):
             ({"backends": ""}, b"/", b"[503|all|web||"),
             ({}, b"/", b"[502|all|web|a|"),
         ):
-            world = self.world(http=answers, **keys)
+            world = self.world(http=answers, cluster="retries = 1", **keys)
             client = self.ask(world, b"GET %b HTTP/1.1\r\nHost: a\r\nAccept: text/plain\r\n\r\n" % target)
             for backend in world.upstreams:
                 backend.end()

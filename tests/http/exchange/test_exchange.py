@@ -124,7 +124,7 @@ class QueueTests(ExchangeTestCase):
     def test_a_full_backend_is_waited_for_while_a_broken_one_is_not_tried(self) -> None:
         """Only when all look broken are the broken ones tried all the same."""
         world = self.world(backends="10.0.0.1:80 id=a max_connections=1, 10.0.0.2:80 id=b")
-        world.cluster.set_health(world.cluster.backends[1], False)
+        world.cluster.set_health(world.cluster.backends[1], False, 0.0)
         self.ask(world)
         self.ask(world)
         self.assertEqual((len(world.upstreams), len(world.pool.queue)), (1, 1))
@@ -218,7 +218,7 @@ class LimitTests(ExchangeTestCase):
 
     def test_an_answer_that_says_close_closes_also_when_a_filter_made_it_say_so(self) -> None:
         """A response filter that raises at our 502 turns it into a 500, which ends the connection."""
-        world = self.world()
+        world = self.world(cluster="retries = 1")
         world.filter.raises = lambda side: side == "response"
         client = self.ask(world)
         world.upstreams[0].end()
@@ -310,7 +310,7 @@ class BrokenBackendTests(ExchangeTestCase):
 
     def test_a_reset_is_called_a_reset(self) -> None:
         """Looking for a response that might be there all the same finds the end, which is not how it ended."""
-        world = self.world()
+        world = self.world(cluster="retries = 1")
         client = self.ask(world)
         world.upstreams[0].break_off()
         world.turn()

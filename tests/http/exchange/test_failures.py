@@ -276,9 +276,9 @@ class BackendTests(LifeTestCase):
                 self.assertEqual(self.answered(client), [200, 502])
                 self.assertEqual(self.ends(world)[1], (502, "backend/headers/fin"))
 
-    def test_a_fresh_connection_that_dies_is_an_error(self) -> None:
-        """Nobody knows what the backend did with the request; nor when a part of a response came."""
-        world = self.world()
+    def test_a_fresh_connection_that_dies_is_an_error_in_the_end(self) -> None:
+        """When there is no further attempt; and at once when a part of a response came."""
+        world = self.world(cluster="retries = 1")
         client = self.ask(world)
         world.upstreams[0].end()
         world.turn()
