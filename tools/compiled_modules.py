@@ -38,7 +38,10 @@ ROOMS = (
     "tcp/",
     "tls/alerts.py",
     "tls/client_hello.py",
+    "tls/facts.py",
+    "tls/handshakes.py",
     "tls/ja4.py",
+    "tls/server.py",
     "tracker/conntrack/",
     "tracker/counting/",
     "tracker/sock_diag/",
@@ -47,6 +50,9 @@ ROOMS = (
 
 #: module or folder of a room, or imported by one -> why it stays interpreted
 INTERPRETED = {
+    "tls/certificates/": "read at the start, and by a thread when files change",
+    "tls/contexts.py": "runs once a certificate",
+    "tls/keys.py": "read at the start",
     "clusters/balancing/__init__.py": "finds policies by name, at the start",
     "clusters/backend_section.py": "read at the start",
     "clusters/section.py": "read at the start",

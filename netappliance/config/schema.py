@@ -12,11 +12,16 @@ from netappliance.config.ini import RawSection
 from netappliance.errors import ConfigProblem
 
 _METADATA = "netappliance"
+_GROUP = "netappliance.group"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """What the schema knows about one key; ``default`` is text as in the file, so that file, docs and code agree."""
+    """
+    What the schema knows about one key; ``default`` is text as in the file, so that file, docs and code agree.
+
+    :ivar group: the section's field that holds it, when it is one of several keys that kinds have in common.
+    """
 
     field: str
     key: str
@@ -27,6 +32,7 @@ class Option:
     doc: str
     example: str
     secret: bool
+    group: str = ""
 
 
 def option(
@@ -56,12 +62,23 @@ def option(
     return dataclasses.field(default_factory=lambda: convert(default), metadata={_METADATA: metadata})
 
 
+def group(schema: type) -> Any:
+    """
+    Declare a field that holds keys which several kinds have in common; in the file they are keys like the others.
+
+    :param schema: a dataclass of options like a section's, each with a default.
+    """
+    return dataclasses.field(default_factory=schema, metadata={_GROUP: schema})
+
+
 def options_of(schema: type) -> Iterator[Option]:
     """Yield the options of a section's dataclass in the order of its fields (``name`` is none)."""
     for item in dataclasses.fields(schema):
         declared = item.metadata.get(_METADATA)
         if declared is not None:
             yield Option(field=item.name, **{**declared, "key": declared["key"] or item.name})
+        elif _GROUP in item.metadata:
+            yield from (dataclasses.replace(each, group=item.name) for each in options_of(item.metadata[_GROUP]))
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -86,6 +103,7 @@ def parse_section(schema: type, raw: RawSection, problems: list[ConfigProblem]) 
                 ConfigProblem(raw.title, key, f"unknown key{suggestion(key, known)}", None, expected, given.line)
             )
     values: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
     for item in known.values():
         entry = raw.options.get(item.key)
         if entry is None:
@@ -94,14 +112,17 @@ def parse_section(schema: type, raw: RawSection, problems: list[ConfigProblem]) 
                 problems.append(ConfigProblem(raw.title, item.key, "the key is missing", None, expected, raw.line))
             continue
         try:
-            values[item.field] = item.convert(entry.text)
+            (groups.setdefault(item.group, {}) if item.group else values)[item.field] = item.convert(entry.text)
         except ValueError as error:
             got = None if item.secret else entry.text
             problems.append(ConfigProblem(raw.title, item.key, "a bad value", got, str(error), entry.line))
     if len(problems) > before:
         return None
-    if any(item.name == "name" for item in dataclasses.fields(schema)):
-        values["name"] = raw.name
+    for field in dataclasses.fields(schema):
+        if field.name == "name":
+            values["name"] = raw.name
+        elif field.name in groups:
+            values[field.name] = field.metadata[_GROUP](**groups[field.name])
     return schema(**values)
 
 

@@ -1,13 +1,15 @@
-"""A byte relay between two connected sockets: eager writes, one buffer for all, back-pressure by not reading."""
+"""A byte relay between two connections: eager writes, one buffer for all, back-pressure by not reading."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from socket import SocketType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller
-from netappliance.dataplane.sockets import pending_error
+from netappliance.dataplane.sockets import pending_error, reset_on_close
+from netappliance.dataplane.transport import Transport
 
 NOTHING = memoryview(b"")
 #: bytes of the longest message that is kept for the end of its round, for the price of a copy
@@ -33,6 +35,7 @@ class Leg:
 
     :ivar pending: unsent bytes; not None also means "blocked", so an empty one holds the other side back while
         connecting. Short messages wait in it for the end of their round.
+    :ivar transport: what moves the bytes, None = the socket itself, without an object between.
     :ivar readable: an edge came that has not been read to its end.
     :ivar ending: FIN, error or hang-up was seen, so a short read proves nothing.
     :ivar sent: bytes sent on this socket. :ivar received: bytes received from it. :ivar last: monotonic seconds of
@@ -56,6 +59,7 @@ class Leg:
         "sent",
         "shut",
         "sock",
+        "transport",
     )
 
     #: full reads in one turn of one leg, the fairness budget
@@ -67,12 +71,16 @@ class Leg:
     peer: Leg
     owner: RelayOwner
 
-    def __init__(self, sock: SocketType, owner: RelayOwner, poller: Poller) -> None:
+    def __init__(
+        self, sock: SocketType, owner: RelayOwner, poller: Poller, transport: Transport | None = None
+    ) -> None:
         #: the other one; itself until there is one
         self.peer = self
         self.sock = sock
-        self.recv_into = sock.recv_into
-        self.send = sock.send
+        self.transport = transport
+        moves = sock if transport is None else transport
+        self.recv_into: Callable[[Any, int], int] = moves.recv_into
+        self.send: Callable[[Any], int] = moves.send
         self.owner = owner
         self.poller = poller
         self.pending: memoryview | bytearray | None = NOTHING
@@ -208,9 +216,20 @@ class Leg:
             self.owner.relay_done(first)
             return
         try:
-            self.sock.shutdown(socket.SHUT_WR)
+            if self.transport is None:
+                self.sock.shutdown(socket.SHUT_WR)
+            else:
+                self.transport.shut()
         except OSError as error:
             self.owner.leg_failed(self, error, sending=True)
+
+    def close(self, *, abort: bool) -> None:
+        """Close the connection. :param abort: by RST, for something is cut off."""
+        if abort:
+            reset_on_close(self.sock)
+        elif self.transport is not None:
+            self.transport.farewell()
+        self.poller.close(self.sock)
 
     def release(self) -> None:
         """The relay is over: let go of peer and owner, which are freed at once where nothing refers in a circle."""

@@ -61,10 +61,11 @@ def json_line(record: Record, started: float, seconds: float) -> str:
             f'"version":"1.{request.minor}",'
         )
     )
+    tls = session.tls.log_text() if session.tls is not None else ""
     return (
         f'{{"id":{session.id},"kind":{quote(record.kind)},"listener":{quote(session.listener)},'
         f'"client":{quote(format_address(session.client))},{told}"local":{quote(format_address(session.local))},'
-        f'"request_id":{_text(record.request_id)},{asked}"status":{record.status},'
+        f'"request_id":{_text(record.request_id)},{tls}{asked}"status":{record.status},'
         f'"route":{quote(route.name if route is not None else "")},'
         f'"cluster":{quote(route.cluster if route is not None else "")},'
         f'"backend":{quote(record.backend.id if record.backend is not None else "")},'

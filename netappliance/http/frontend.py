@@ -14,12 +14,14 @@ from netappliance.http.framing.request import RequestFraming
 from netappliance.http.framing.response import ResponseFraming
 from netappliance.http.identity import IdentityRules
 from netappliance.http.record import RequestLog
+from netappliance.http.routing.https_redirect import https_route
 from netappliance.http.routing.router import Router
-from netappliance.http.section import HttpSection
+from netappliance.http.section import HttpSection, HttpsSection
 from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.admission import Admission
 from netappliance.sessions.session import Kind
 from netappliance.sessions.table import ListenerTotals, SessionTable
+from netappliance.tls.server import TlsServer
 
 
 class Limits:
@@ -27,6 +29,7 @@ class Limits:
     The numbers of a section that are looked at for each request or connection; as in its documentation.
 
     :ivar max_body_size: bytes, 0 = any. :ivar max_requests: of one connection, 0 = any, which no count ever is.
+    :ivar proxy_header_timeout_s: None = no PROXY header is expected.
     :ivar shortest_timeout_s: the longest time that a connection's timer may be late for a deadline set meanwhile.
     """
 
@@ -39,7 +42,6 @@ class Limits:
         "max_requests",
         "max_trailers",
         "min_body_rate",
-        "proxy_header",
         "proxy_header_timeout_s",
         "request_timeout_s",
         "shortest_timeout_s",
@@ -55,8 +57,7 @@ class Limits:
         self.max_requests = section.max_requests
         self.max_trailers = section.max_header_size
         self.min_body_rate = section.min_body_rate
-        self.proxy_header = section.proxy_protocol == "expect"
-        self.proxy_header_timeout_s = section.proxy_protocol_timeout_s
+        self.proxy_header_timeout_s = section.proxy_protocol_timeout_s if section.proxy_protocol == "expect" else None
         self.request_timeout_s = section.request_timeout_s
         self.tunnel_timeout_s = section.tunnel_timeout_s
         self.shortest_timeout_s = min(self.request_timeout_s, self.client_timeout_s, self.backend_timeout_s)
@@ -92,9 +93,12 @@ class Frontend:
     """
     The parts of one ``[http NAME]`` section that its traffic needs.
 
-    :ivar kind: of its sessions. :ivar totals: what ended sessions of it leave behind.
+    :ivar kind: of its sessions. :ivar tls: how TLS is ended, None = there is none.
+    :ivar totals: what ended sessions of it leave behind.
     :ivar framing, response_framing: judge heads. :ivar targets: cluster name -> what requests to it need.
     :ivar local: statistics of requests without a cluster. :ivar log: where requests are logged, None = nowhere.
+    :ivar https_route: what answers requests that came without TLS; None = they are served. :ivar guarded: requests are
+        looked at for that, or for whether the certificate is for their host.
     :ivar draining: the process ends: no connection has a further request.
     """
 
@@ -106,11 +110,15 @@ class Frontend:
         targets: Mapping[str, Target],
         answers: Answers,
         log: RequestLog | None,
-        kind: Kind = "http",
+        tls: TlsServer | None = None,
     ) -> None:
+        kind: Kind = "http" if tls is None else "https"
         self.name = section.name
         self.kind: Kind = kind
+        self.tls = tls
         self.limits = Limits(section)
+        if tls is not None:
+            self.limits.shortest_timeout_s = min(self.limits.shortest_timeout_s, tls.keys.handshake_timeout_s)
         self.poller: Poller = plane.poller
         self.timers: TimerWheel = plane.timers
         self.table: SessionTable = plane.sessions
@@ -120,6 +128,8 @@ class Frontend:
         self.targets = dict(targets)
         self.answers = answers
         self.log = log
+        self.https_route = https_route(section)
+        self.guarded = self.https_route is not None or (isinstance(section, HttpsSection) and section.strict_sni)
         self.local = RequestStatistics()
         self.refusals = Refusals()
         self.ids = RequestIds()
@@ -136,5 +146,5 @@ class Frontend:
             section.identity_headers,
             section.session_header.encode(),
             section.trusted_proxies,
-            secure=kind == "https",
+            secure=tls is not None,
         )

@@ -1,5 +1,6 @@
 """
-What a backend is told about the client: X-Forwarded-*, Forwarded (RFC 7239), X-Real-IP, X-Request-Id, session id.
+What a backend is told about the client: X-Forwarded-*, Forwarded (RFC 7239), X-Real-IP, X-Request-Id, session id, and
+the certificate that it proved who it is with.
 
 Fields of that kind from the client are believed when it is a trusted proxy, and replaced otherwise. Sans-I/O.
 """
@@ -14,12 +15,14 @@ from netappliance.http.message import Request
 from netappliance.sessions.session import Address, ip_of, is_unix
 
 #: kinds of fields, for the key ``identity_headers``
-KINDS = ("x-forwarded", "forwarded", "x-real-ip", "x-request-id")
+KINDS = ("x-forwarded", "forwarded", "x-real-ip", "x-request-id", "x-forwarded-client-cert")
+_CLIENT_CERT = b"x-forwarded-client-cert"
 _NAMES = {
     "x-forwarded": (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-port", b"x-forwarded-host"),
     "forwarded": (b"forwarded",),
     "x-real-ip": (b"x-real-ip",),
     "x-request-id": (b"x-request-id",),
+    "x-forwarded-client-cert": (_CLIENT_CERT,),
 }
 #: addresses of a chain that are looked at, from its end
 _MAX_CHAIN = 64
@@ -52,6 +55,7 @@ class IdentityRules:
         self.forwarded = "forwarded" in kinds
         self.real_ip = "x-real-ip" in kinds
         self.request_id = "x-request-id" in kinds
+        self.client_cert = "x-forwarded-client-cert" in kinds
         self.session_header = session_header
         self.trusted = tuple(trusted)
         self.proto = b"https" if secure else b"http"
@@ -68,12 +72,15 @@ class ClientIdentity:
     """
     One connection's part of the fields.
 
+    :param certificate: of the client, written by :meth:`netappliance.tls.facts.ClientCertificate.forwarded`; or empty.
     :ivar trusted: the peer is a trusted proxy. :ivar constant: the lines that are the same for each of its requests.
     """
 
-    __slots__ = ("_forwarded", "_peer", "_port", "_rules", "constant", "trusted")
+    __slots__ = ("_certified", "_forwarded", "_peer", "_port", "_rules", "constant", "trusted")
 
-    def __init__(self, rules: IdentityRules, client: Address, local: Address, session_id: bytes) -> None:
+    def __init__(
+        self, rules: IdentityRules, client: Address, local: Address, session_id: bytes, certificate: bytes = b""
+    ) -> None:
         self._rules = rules
         # whoever connects to a unix socket chooses the path of its own end
         self._peer = "" if is_unix(client[0]) else client[0]
@@ -83,6 +90,9 @@ class ClientIdentity:
         lines = [] if self.trusted else self._lines({}, self._peer)
         if rules.session_header:
             lines.append(rules.session_header + b": " + session_id)
+        self._certified = rules.client_cert and bool(certificate)
+        if self._certified:
+            lines.append(b"X-Forwarded-Client-Cert: " + certificate)
         self.constant = b"\r\n".join(lines)
 
     def _lines(self, given: dict[bytes, bytes], believed: str) -> list[bytes]:
@@ -111,6 +121,8 @@ class ClientIdentity:
             host = given.pop(b"x-forwarded-host", host)
             given.pop(b"x-request-id", None)
             given.pop(rules.session_header.lower(), None)
+            if self._certified:
+                given.pop(_CLIENT_CERT, None)
             parts += self._lines(given, self.believed(request))
             parts += [name + b": " + value for name, value in given.items()]
         if self.constant:

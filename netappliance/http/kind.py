@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,16 @@ from zope.interface import implementer
 from netappliance.config.answer_files import check_answers
 from netappliance.errors import ConfigProblem
 from netappliance.http.identity import written_names
-from netappliance.http.section import HttpSection
+from netappliance.http.section import HttpSection, HttpsSection
 from netappliance.interfaces import IServiceKind
+from netappliance.tls.check import check_tls
 
 if TYPE_CHECKING:
     from netappliance.config.configuration import Configuration
     from netappliance.http.backends.pools import BackendPools
     from netappliance.http.routes import Routes
     from netappliance.process.appliance import Appliance
+    from netappliance.tls.server import TlsServer
 
 
 @implementer(IServiceKind)
@@ -32,7 +35,7 @@ class HttpKind:
 
     def check(self, section: HttpSection, configuration: Configuration) -> Iterator[ConfigProblem]:
         """The pages must be usable, and the limits must fit into each other."""
-        title = f"http {section.name}"
+        title = f"{self.kind} {section.name}"
         yield from check_answers(title, section.answers)
         if section.session_header.lower().encode() in written_names(section.identity_headers, ""):
             why = "identity_headers writes it already"
@@ -59,12 +62,42 @@ class HttpKind:
         clusters = [appliance.clusters[name] for name in dict.fromkeys(route.cluster for route in routes) if name]
         targets = {cluster.name: Target(cluster, pools.pool(cluster)) for cluster in clusters}
         options = appliance.listen_options(section)
+        tls = self.tls(section, appliance)
         access_log = appliance.find(AccessLog)
         log = AccessLogLines(access_log) if access_log is not None else None
-        service = HttpService(section, appliance.plane, options, routes, targets, log)
+        service = HttpService(section, appliance.plane, options, routes, targets, log, tls)
         appliance.listeners[self.kind, section.name] = service.listeners
         appliance.collectors.append(HttpCollector(service.frontend))
         return service
+
+
+    def tls(self, section: HttpSection, appliance: Appliance) -> TlsServer | None:
+        """Return how TLS is ended: not at all."""
+        return None
+
+
+class HttpsKind(HttpKind):
+    """An HTTP reverse proxy that ends TLS."""
+
+    kind = "https"
+    schema = HttpsSection
+
+    def check(self, section: HttpSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+        """The certificates must be there, and all that TLS needs."""
+        yield from super().check(section, configuration)
+        if isinstance(section, HttpsSection):
+            yield from check_tls(f"https {section.name}", section.tls)
+
+    def tls(self, section: HttpSection, appliance: Appliance) -> TlsServer | None:
+        """Return how TLS is ended."""
+        from netappliance.tls.collector import TlsCollector
+        from netappliance.tls.server import make_server
+
+        if not isinstance(section, HttpsSection):
+            raise TypeError("an [https] section is expected")
+        server = make_server(f"[https {section.name}]", section.tls, strict_alpn=True, wall=time.time)
+        appliance.collectors.append(TlsCollector(section.name, server.statistics))
+        return server
 
 
 def shared_routes(appliance: Appliance) -> Routes:

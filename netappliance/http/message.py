@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from netappliance.tls.facts import TlsFacts
+
 #: ``length`` of a body in chunks, and of a response body that ends with the connection
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
@@ -124,6 +126,7 @@ class Exchange:
     :ivar route: the route's section name. :ivar cluster: its cluster or empty. :ivar captures: groups of the route's
         host, then of its path (bytes), in order; ``$1`` is the first.
     :ivar now: monotonic seconds. :ivar request_id: X-Request-Id, ASCII.
+    :ivar tls: what the handshake with the client came to, its verified certificate for one; None without TLS.
     :ivar notes: what filters want in the access log: field -> value. :ivar state: filter -> whatever it keeps for
         this exchange.
     :ivar reached: how many of the route's filters the request got to; kept by the chain.
@@ -139,6 +142,7 @@ class Exchange:
     captures: tuple[bytes, ...]
     now: float
     request_id: bytes
+    tls: TlsFacts | None = None
     notes: dict[str, Any] = field(default_factory=dict)
     state: dict[Any, Any] = field(default_factory=dict)
     reached: int = 0

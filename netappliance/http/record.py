@@ -66,6 +66,7 @@ class Record(StreamUser):
             route.captures(request.host, request.path),
             self.started,
             self.request_id,
+            session.tls,
         )
         return view
 
@@ -96,7 +97,7 @@ class Record(StreamUser):
     @property
     def kind(self) -> str:
         """What the log calls it."""
-        return "websocket" if self.status == 101 else "http"
+        return "websocket" if self.status == 101 else self.session.kind
 
     @property
     def notes(self) -> dict[str, Any]:

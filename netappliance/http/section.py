@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from netappliance.config import values
 from netappliance.config.answer_files import AnswerFile, answer_files
-from netappliance.config.schema import option
+from netappliance.config.schema import group, option
 from netappliance.http.fields import RESERVED
 from netappliance.http.framing.names import is_token
 from netappliance.http.identity import KINDS
+from netappliance.tls.keys import TlsKeys
 
 
 def _field_name(text: str) -> str:
@@ -133,10 +134,19 @@ class HttpSection:
         ", ".join(KINDS),
         unit="kinds",
         doc="Which fields tell backends about the client: x-forwarded (-For, -Proto, -Port, -Host), forwarded, "
-        "x-real-ip, x-request-id.",
+        "x-real-ip, x-request-id; x-forwarded-client-cert: the client's verified certificate, in Envoy's form.",
     )
     session_header: str = option(
         _field_name, "X-Session-Id", doc="Field that carries the id of the client's connection; empty = none."
+    )
+    https_redirect: str = option(
+        values.choice("no", "301", "302", "308"),
+        "no",
+        doc="Answer every request that came without TLS with a redirect to https on the same host. What a trusted "
+        "proxy says that it took TLS off from (X-Forwarded-Proto) is served.",
+    )
+    https_redirect_port: int = option(
+        values.integer(1, 65535), "443", unit="port", doc="Where https_redirect leads to."
     )
     answers: tuple[AnswerFile, ...] = option(
         answer_files,
@@ -153,4 +163,16 @@ class HttpSection:
     )
     reuse_port: bool = option(
         values.boolean, "no", doc="Set SO_REUSEPORT, so that several processes share the address."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpsSection(HttpSection):
+    """An HTTP/1.1 reverse proxy that ends TLS: every key of [http NAME], and those of TLS."""
+
+    tls: TlsKeys = group(TlsKeys)  # noqa: RUF009 - a field
+    strict_sni: bool = option(
+        values.boolean,
+        "yes",
+        doc="TLS: answer 421 to requests for a host that the connection's certificate is not for.",
     )

@@ -9,18 +9,22 @@ from netappliance.config.answer_files import load_templates
 from netappliance.dataplane.listener import ListenOptions
 from netappliance.dataplane.listener_service import StreamService
 from netappliance.dataplane.plane import DataPlane
+from netappliance.dataplane.tls_transport import TlsTransport
 from netappliance.dataplane.transport import Transport
 from netappliance.http.answers import Answers
 from netappliance.http.backends.target import Target
 from netappliance.http.exchange.exchanges import FrontendExchanges
+from netappliance.http.framing.heads import response_head
 from netappliance.http.frontend import Frontend
+from netappliance.http.message import Answer
 from netappliance.http.record import RequestLog
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from netappliance.http.section import HttpSection
 from netappliance.http.streams.h1_client import H1ClientConnection
 from netappliance.http.streams.session import HttpSession
-from netappliance.sessions.session import Address
+from netappliance.sessions.session import Address, Kind
+from netappliance.tls.server import TlsServer
 
 
 class HttpService(StreamService):
@@ -29,6 +33,7 @@ class HttpService(StreamService):
 
     :param routes: those that name this listener, in the order of the file.
     :param targets: cluster name -> what requests to it need. :param log: where requests are logged, if anywhere.
+    :param tls: how TLS is ended, None for plain HTTP.
     :ivar frontend: what its connections and exchanges share.
     """
 
@@ -40,8 +45,10 @@ class HttpService(StreamService):
         routes: Sequence[Route],
         targets: Mapping[str, Target],
         log: RequestLog | None,
+        tls: TlsServer | None = None,
     ) -> None:
-        super().__init__("http", section, plane, options)
+        kind: Kind = "http" if tls is None else "https"
+        super().__init__(kind, section, plane, options)
         self.section = section
         self.routes = list(routes)
         answers = Answers(
@@ -50,13 +57,16 @@ class HttpService(StreamService):
         )
         self.table.declare("websocket", section.name, "")
         for name in targets:
-            self.table.declare("http", section.name, name)
-        self.frontend = Frontend(section, plane, Router(routes), targets, answers, log)
+            self.table.declare(kind, section.name, name)
+        self.frontend = Frontend(section, plane, Router(routes), targets, answers, log, tls)
+        if tls is not None:
+            tls.plain_answer = plain_answer(answers)
         self._exchanges = FrontendExchanges(self.frontend)
 
     def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
         """Begin."""
-        H1ClientConnection(self.frontend, self._exchanges, Transport(sock), client, local).start()
+        transport = Transport(sock) if self.frontend.tls is None else TlsTransport(sock)
+        H1ClientConnection(self.frontend, self._exchanges, transport, client, local).start()
 
     def stopService(self) -> None:
         """Stop accepting, close idle connections; requests under way are drained by the appliance."""
@@ -67,3 +77,10 @@ class HttpService(StreamService):
                 session.drain()
         for target in self.frontend.targets.values():
             target.pool.close()
+
+
+def plain_answer(answers: Answers) -> bytes:
+    """Return the response for a client that speaks HTTP where TLS is expected."""
+    answer = Answer(400, "this port speaks HTTPS, and the request came without TLS", close=True)
+    response, body = answers.render(answer)
+    return response_head(response, 1, keep_alive=False, body=body)

@@ -10,6 +10,7 @@ cluster = LazySection("cluster", "netappliance.clusters.kind:ClusterKind", named
 demo = LazyService("demo", "netappliance.demo.kind:DemoKind", named=False)
 filter_section = LazySection("filter", "netappliance.filters.kind:FilterKind", named=True)
 http = LazyService("http", "netappliance.http.kind:HttpKind", named=True)
+https = LazyService("https", "netappliance.http.kind:HttpsKind", named=True)
 manhole = LazyService("manhole", "netappliance.admin.kinds:ManholeKind", named=False)
 qcmp = LazyService("qcmp", "netappliance.qcmp.kind:QcmpKind", named=True)
 route = LazySection("route", "netappliance.http.routing.kind:RouteKind", named=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from mypy_extensions import mypyc_attr
 
 from netappliance.sessions.reasons import CloseReason
+from netappliance.tls.facts import TlsFacts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +47,7 @@ class Session:
         "rx_packets",
         "started",
         "state",
+        "tls",
         "tx_bytes",
         "tx_packets",
     )
@@ -73,6 +75,8 @@ class Session:
         self.close_reason: CloseReason | None = None
         #: what observers and filters want to say in the logs: field name -> value; None until one does.
         self.notes: dict[str, Any] | None = None
+        #: what the handshake with the client came to; None without TLS.
+        self.tls: TlsFacts | None = None
 
     def refresh(self) -> None:
         """Bring counters and ``last_active`` up to date from wherever the hot path keeps them."""
@@ -104,6 +108,7 @@ class Session:
             "rx_packets": self.rx_packets,
             "tx_packets": self.tx_packets,
             "reason": str(reason) if reason is not None else "",
+            **(self.tls.described() if self.tls is not None else {}),
         }
 
 

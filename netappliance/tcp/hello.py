@@ -43,11 +43,11 @@ class NotServed(Exception):
         self.notes = notes
 
 
-def read_hello(sock: SocketType, reader: HelloReader, before: bytes, *, ending: bool) -> ClientHello | None:
+def read_hello(sock: SocketType, reader: HelloReader, *, ending: bool) -> ClientHello | None:
     """
     Look at what the client has sent so far.
 
-    :param before: bytes of it that have been taken from the socket already. :param ending: it sends no more.
+    :param ending: it sends no more.
     :return: None when more has to come. :raises NotServed: it is no ClientHello, or never will be.
     """
     try:
@@ -58,7 +58,7 @@ def read_hello(sock: SocketType, reader: HelloReader, before: bytes, *, ending: 
         raise broken(error) from None
     else:
         ending = ending or not data
-    verdict = reader.judge(before + data)
+    verdict = reader.judge(data)
     if isinstance(verdict, HelloRefusal):
         raise refused(sock, verdict, REFUSED)
     if verdict is None and ending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from netappliance.clusters.kind import check_cluster
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import IServiceKind
 from netappliance.tcp.section import TcpSection
+from netappliance.tls.check import check_tls
 
 if TYPE_CHECKING:
     from netappliance.config.configuration import Configuration
@@ -36,6 +38,11 @@ class TcpKind:
             expected = "client_address | client_address_port"
             why = f"[{title}] has no requests to take it from"
             yield ConfigProblem(f"cluster {cluster.name}", "balance_key", why, cluster.balance_key, expected)
+        if section.tls:
+            yield from check_tls(title, section.tls_keys)
+            if section.sni:
+                why = "is for TLS that is passed through, and tls = yes ends it"
+                yield ConfigProblem(title, "sni", why, None, "tls = no, or no sni")
         if section.sni:
             yield from _check_sharing(section, configuration)
 
@@ -43,10 +50,16 @@ class TcpKind:
         """Build the proxy."""
         from netappliance.tcp.collector import HelloCollector
         from netappliance.tcp.service import SharedAddresses, TcpService
+        from netappliance.tls.collector import TlsCollector
+        from netappliance.tls.server import make_server
 
         cluster, options = appliance.clusters[section.cluster], appliance.listen_options(section)
         shared = appliance.shared(SharedAddresses, SharedAddresses)
-        service = TcpService(section, cluster, appliance.plane, options, shared)
+        tls = None
+        if section.tls:
+            tls = make_server(f"[tcp {section.name}]", section.tls_keys, strict_alpn=False, wall=time.time)
+            appliance.collectors.append(TlsCollector(section.name, tls.statistics))
+        service = TcpService(section, cluster, appliance.plane, options, shared, tls)
         if section.sni:
             appliance.collectors.append(HelloCollector(section.name, service.hellos))
         appliance.listeners[self.kind, section.name] = service.listeners

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netappliance.config import values
-from netappliance.config.schema import option
+from netappliance.config.schema import group, option
+from netappliance.tls.keys import TlsKeys
 
 #: what clients send as a server name (tls/client_hello.py)
 _HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}", re.ASCII)
@@ -63,15 +64,6 @@ class TcpSection:
         "listen on the same address; exact names go before wildcards. Empty = everybody, whatever they speak.",
         example="www.example.com",
     )
-    handshake_timeout_s: float = option(
-        values.positive_duration,
-        "10s",
-        key="handshake_timeout",
-        unit="duration",
-        doc="TLS: how long a client may take to say which server it wants (sni), from accept or from the end of the "
-        "PROXY header.",
-    )
-    ja4: bool = option(values.boolean, "no", doc="TLS: note the client's fingerprint (JA4) in the access log (sni).")
     proxy_protocol: str = option(
         values.choice("none", "expect", "send_v1", "send_v2", "relay"),
         "none",
@@ -91,6 +83,8 @@ class TcpSection:
         unit="duration",
         doc="Close a session without traffic in either direction for this long; 0 = never.",
     )
+    tls: bool = option(values.boolean, "no", doc="End TLS here, with the keys that follow; not together with sni.")
+    tls_keys: TlsKeys = group(TlsKeys)  # noqa: RUF009 - a field
     backlog: int = option(
         values.integer(1, 65535),
         "1024",

@@ -15,6 +15,7 @@ from netappliance.sessions.session import Address
 from netappliance.tcp.server_names import ServerNames
 from netappliance.tcp.session import TcpSession
 from netappliance.tcp.terms import TcpTerms
+from netappliance.tls.server import TlsServer
 
 if TYPE_CHECKING:
     from netappliance.tcp.section import TcpSection
@@ -34,10 +35,16 @@ class TcpService(StreamService):
     """
 
     def __init__(
-        self, section: TcpSection, cluster: Cluster, plane: DataPlane, options: ListenOptions, shared: SharedAddresses
+        self,
+        section: TcpSection,
+        cluster: Cluster,
+        plane: DataPlane,
+        options: ListenOptions,
+        shared: SharedAddresses,
+        tls: TlsServer | None = None,
     ) -> None:
         totals = plane.sessions.declare("tcp", section.name, section.cluster)
-        self._terms = TcpTerms(section, cluster, plane, totals)
+        self._terms = TcpTerms(section, cluster, plane, totals, tls)
         self.hellos: Mapping[str, int] = self._terms.hellos
         self._names: dict[Endpoint, ServerNames[TcpTerms]] = {}
         mine = []

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from socket import SocketType
 
 from netappliance.clusters.backend import Backend
+from netappliance.dataplane.opening import Opening, OpeningFailed
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, WRITABLE
 from netappliance.dataplane.relay import Leg
-from netappliance.dataplane.sockets import peer_address, pending_error, reset_on_close, start_connect
-from netappliance.proxy_protocol import HeaderReader
+from netappliance.dataplane.sockets import peer_address, pending_error, start_connect
+from netappliance.dataplane.tls_transport import TlsTransport
+from netappliance.dataplane.transport import Transport
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address, Session
 from netappliance.tcp.hello import (
@@ -35,8 +37,6 @@ NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
 BACKENDS_FULL = CloseReason(Side.BACKEND, Phase.QUEUE, Cause.LIMIT)
 CONNECT_TIMEOUT = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.TIMEOUT)
 HANDSHAKE_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
-HEADER_FIN = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
-HEADER_MALFORMED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.PROTOCOL)
 IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
 
 #: endings in which the other side must not take what it got for the whole stream
@@ -47,12 +47,11 @@ class TcpSession(Session):
     """
     A client connection and, after a while, its backend connection.
 
-    States: ``header`` (PROXY header expected), ``hello`` (a ClientHello says which section it belongs to),
-    ``connecting``, ``open``, ``closed``.
+    States: ``header``, ``hello`` and ``handshake`` (see :class:`Opening`; ``hello`` also where it says which section the
+    session is of), ``connecting``, ``open``, ``closed``.
     """
 
     __slots__ = (
-        "_address",
         "_attempts",
         "_backend_leg",
         "_client_leg",
@@ -60,9 +59,8 @@ class TcpSession(Session):
         "_connecting",
         "_deadline",
         "_hello",
-        "_hold",
         "_names",
-        "_reader",
+        "_opening",
         "_terms",
         "_tried",
         "timer_slot",
@@ -84,17 +82,16 @@ class TcpSession(Session):
         self.cluster = terms.cluster.name
         self.timer_slot = 0
         self._terms = terms
-        self._client_leg = Leg(sock, self, poller)
+        transport = None if terms.tls is None else TlsTransport(sock)
+        self._client_leg = Leg(sock, self, poller, transport)
         self._backend_leg: Leg | None = None
         self._connecting: SocketType | None = None
         self._connect_started = 0.0
         self._deadline = 0.0
         self._attempts = 0
         self._tried: list[Backend] | None = None
-        #: of the PROXY header, where one is expected
-        self._reader: HeaderReader | None = None
-        #: bytes that the client sent before there was a backend; from here on: bytes for the backend's start
-        self._hold = b""
+        #: of the client's connection, where it begins with more than its own bytes
+        self._opening: Opening | None = None
         #: None as soon as it is known whose session this is
         self._names = names
         self._hello: HelloReader | None = None
@@ -107,11 +104,13 @@ class TcpSession(Session):
             self.close(POLICY)
             return
         try:
-            if terms.expects_header:
-                self.state = "header"
-                self._reader = HeaderReader()
-                self._set_deadline(terms.header_timeout_s)
-                terms.poller.add(leg.sock.fileno(), self._read_header)
+            if terms.opens:
+                now = terms.poller.now
+                timeout_s = terms.header_timeout_s if terms.expects_header else None
+                opening = self._opening = Opening(leg.transport or Transport(leg.sock), terms.tls, timeout_s, now)
+                self.state = opening.state
+                self._set_deadline(opening.deadline - now)
+                terms.poller.add(leg.sock.fileno(), self._open)
             elif self._names is not None:
                 self._expect_hello()
                 terms.poller.add(leg.sock.fileno(), self._read_hello)
@@ -122,39 +121,34 @@ class TcpSession(Session):
         except OSError as error:
             self.close(CloseReason(Side.PROXY, Phase.ACCEPT, cause_of(error)))
 
-    # -- PROXY header -----------------------------------------------------------------------------------------------
+    # -- what comes before -------------------------------------------------------------------------------------------
 
-    def _read_header(self, mask: int) -> None:
-        leg = self._client_leg
+    def _open(self, mask: int) -> None:
+        """Go on with the PROXY header and the handshake."""
+        leg, opening = self._client_leg, self._opening
         terms = self._terms
         if mask & ENDING:
             leg.ending = True
-        reader = self._reader
-        if reader is None:
+        if opening is None:
             return
-        while True:
-            try:
-                data = leg.sock.recv(4096)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self.close(CloseReason(Side.CLIENT, Phase.HANDSHAKE, cause_of(error)))
-                return
-            if not data:
-                self.close(HEADER_FIN)
-                return
-            if reader.feed(data):
-                break
-        header = reader.header
-        if header is None:
-            self.notes = {"proxy_protocol": reader.refusal}
-            self.close(HEADER_MALFORMED)
+        now = terms.poller.now
+        try:
+            over = opening.proceed(now, ending=leg.ending)
+        except OpeningFailed as failure:
+            self.notes = failure.notes
+            self.close(failure.reason)
             return
-        self.last_active = terms.poller.now
-        self.client = header.source or self.client
-        self.local = header.destination or self.local
-        leg.received = len(reader.rest)
-        self._hold = reader.rest
+        self.last_active = now
+        if not over:
+            if opening.state != self.state:
+                self.state = opening.state
+                self._set_deadline(opening.deadline - now)
+            return
+        header = opening.header
+        if header is not None:
+            self.client = header.source or self.client
+            self.local = header.destination or self.local
+        self.tls = opening.facts
         if self._names is not None:
             self._expect_hello()
             terms.poller.redirect(leg.sock.fileno(), self._read_hello)
@@ -182,7 +176,7 @@ class TcpSession(Session):
                 leg.ending = True
                 if mask & ERROR:
                     raise broken(pending_error(leg.sock))
-            hello = read_hello(leg.sock, reader, self._hold, ending=leg.ending)
+            hello = read_hello(leg.sock, reader, ending=leg.ending)
             if hello is not None:
                 self._settle(names, hello)
         except NotServed as refusal:
@@ -316,9 +310,9 @@ class TcpSession(Session):
         client.peer = leg
         terms.poller.redirect(sock.fileno(), leg.on_ready)
         terms.poller.redirect(client.sock.fileno(), client.on_ready)
-        header = self._reader.header if self._reader is not None else None
-        first = terms.first_bytes(self.client, self.local, header) + self._hold
-        self._hold = b""
+        header = self._opening.header if self._opening is not None else None
+        first = terms.first_bytes(self.client, self.local, header)
+        self._opening = None
         client.pending = None
         if first:
             leg.pending = memoryview(first)
@@ -373,13 +367,13 @@ class TcpSession(Session):
             self.close(IDLE)
         elif self._deadline and now < self._deadline:
             return self._deadline
-        elif self.state == "header":
-            self.close(HANDSHAKE_TIMEOUT)
-        elif self.state == "hello":
-            self._terms.count_hello(TIMEOUT)
-            self.close(HANDSHAKE_TIMEOUT)
         elif self.state == "connecting":
             self._drop_attempt(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
+        elif self._hello is not None:
+            self._terms.count_hello(TIMEOUT)
+            self.close(HANDSHAKE_TIMEOUT)
+        elif self._opening is not None:
+            self.close(self._opening.expired())
         return 0.0
 
     # -- end --------------------------------------------------------------------------------------------------------
@@ -419,13 +413,12 @@ class TcpSession(Session):
             terms.table.settle(self, self.listener)
             self._names = None
             discard(self._client_leg.sock)
-        for sock in self.sockets():
-            if abort:
-                reset_on_close(sock)
-            poller.close(sock)
-        self._client_leg.release()
-        if self._backend_leg is not None:
-            self._backend_leg.release()
+        for leg in (self._client_leg, self._backend_leg):
+            if leg is not None:
+                leg.close(abort=abort)
+                leg.release()
+        if self._connecting is not None:
+            poller.close(self._connecting)
         if self.backend is not None:
             terms.cluster.released(self.backend)
         terms.table.closed(self, reason)

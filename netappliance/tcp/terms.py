@@ -10,6 +10,7 @@ from netappliance.proxy_protocol import ProxyHeader, encode_v1, encode_v2
 from netappliance.sessions.session import Address
 from netappliance.sessions.table import ListenerTotals
 from netappliance.tcp.hello import RESULTS
+from netappliance.tls.server import TlsServer
 
 if TYPE_CHECKING:
     from netappliance.tcp.section import TcpSection
@@ -21,10 +22,19 @@ class TcpTerms:
 
     :ivar name: of the section. :ivar totals: what ended sessions of the section leave behind.
     :ivar expects_header: clients begin with a PROXY header. :ivar sends_header: connections to backends do.
+    :ivar tls: how the client's TLS is ended, None = its bytes pass as they are. :ivar opens: clients begin with a PROXY
+        header, a handshake or both.
     :ivar retries_connects: ``retry_on`` has connect.
     """
 
-    def __init__(self, section: TcpSection, cluster: Cluster, plane: DataPlane, totals: ListenerTotals) -> None:
+    def __init__(
+        self,
+        section: TcpSection,
+        cluster: Cluster,
+        plane: DataPlane,
+        totals: ListenerTotals,
+        tls: TlsServer | None = None,
+    ) -> None:
         self.name = section.name
         self.cluster = cluster
         self.poller = plane.poller
@@ -38,8 +48,10 @@ class TcpTerms:
         self.idle_timeout_s = section.idle_timeout_s
         self.header_timeout_s = section.proxy_protocol_timeout_s
         self.expects_header = section.expects_header
-        self.handshake_timeout_s = section.handshake_timeout_s
-        self.notes_ja4 = section.ja4
+        self.tls = tls
+        self.opens = self.expects_header or tls is not None
+        self.handshake_timeout_s = section.tls_keys.handshake_timeout_s
+        self.notes_ja4 = section.tls_keys.ja4
         #: what ClientHellos came to (see :mod:`netappliance.tcp.hello`) -> how many
         self.hellos: dict[str, int] = dict.fromkeys(RESULTS, 0)
         self.sends_header = section.proxy_protocol in ("relay", "send_v1", "send_v2")

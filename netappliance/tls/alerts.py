@@ -9,7 +9,9 @@ RECORD_OVERFLOW: Final = 22
 ILLEGAL_PARAMETER: Final = 47
 DECODE_ERROR: Final = 50
 PROTOCOL_VERSION: Final = 70
+INTERNAL_ERROR: Final = 80
 UNRECOGNIZED_NAME: Final = 112
+NO_APPLICATION_PROTOCOL: Final = 120
 
 
 def fatal_alert(description: int) -> bytes:

@@ -309,9 +309,9 @@ class RelayTests(PollerTestCase):
 
     def test_a_loud_side_gives_way_after_its_budget(self) -> None:
         """The rest waits for the next turn, and comes then."""
-        self.owner.left.recv_into = Endless().recv_into  # type: ignore[assignment]
+        self.owner.left.recv_into = Endless().recv_into
         sink = Endless()
-        self.owner.right.send = sink.send  # type: ignore[assignment]
+        self.owner.right.send = sink.send
         self.owner.left.pump()
         self.assertEqual(sink.calls, Leg.BUDGET)
         self.owner.left.pump()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netappliance.http.exchange.exchange import LiveExchange
+from netappliance.http.exchange.misdirected import misdirected
 from netappliance.http.exchange.reasons import REFUSED, REFUSED_SIZE, REQUEST_TIMEOUT
 from netappliance.http.frontend import Frontend
 from netappliance.http.identity import ClientIdentity
@@ -23,12 +24,16 @@ class FrontendExchanges(Exchanges):
         identity = session.identity
         if identity is None:
             rules = frontend.identity_rules
-            identity = ClientIdentity(rules, session.client, session.local, frontend.ids.of_session(session.id))
+            tls = session.tls
+            certificate = b"" if tls is None or tls.client is None else tls.client.forwarded()
+            session_id = frontend.ids.of_session(session.id)
+            identity = ClientIdentity(rules, session.client, session.local, session_id, certificate)
             session.identity = identity
         request_id = (identity.trusted and identity.request_id(request)) or frontend.ids.next()
         exchange = LiveExchange(frontend, stream, session, request, request_id)
         stream.attach(exchange)
-        exchange.start(request, identity)
+        if not frontend.guarded or not misdirected(exchange, request, identity):
+            exchange.start(request, identity)
 
     def refuse(self, stream: ClientStream, session: HttpSession, refusal: Refusal) -> None:
         """Answer what was no request."""

@@ -9,7 +9,7 @@ from mypy_extensions import trait
 
 from netappliance.clusters.backend import Backend
 from netappliance.dataplane.relay import Leg
-from netappliance.dataplane.sockets import peer_address, reset_on_close
+from netappliance.dataplane.sockets import peer_address
 from netappliance.http.backends.pool import BackendPool
 from netappliance.http.frontend import Frontend
 from netappliance.http.streams.session import HttpSession
@@ -63,8 +63,8 @@ class TunnelSession(Session):
         self._frontend = frontend
         self._owner = owner
         self._pool = pool
-        self._client_leg = Leg(client.transport.sock, self, poller)
-        self._backend_leg = Leg(behind.transport.sock, self, poller)
+        self._client_leg = Leg(client.transport.sock, self, poller, client.transport)
+        self._backend_leg = Leg(behind.transport.sock, self, poller, behind.transport)
         self._client_leg.peer, self._backend_leg.peer = self._backend_leg, self._client_leg
         for leg, side in ((self._client_leg, client), (self._backend_leg, behind)):
             leg.ending = side.ending
@@ -140,9 +140,7 @@ class TunnelSession(Session):
         self.state = "closed"
         frontend.timers.cancel(self)
         for leg in (self._client_leg, self._backend_leg):
-            if abort:
-                reset_on_close(leg.sock)
-            frontend.poller.close(leg.sock)
+            leg.close(abort=abort)
             leg.release()
         if self.backend is not None:
             self._pool.forget(self.backend)

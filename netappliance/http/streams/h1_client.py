@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from socket import SocketType
 
+from netappliance.dataplane.opening import Opening, OpeningFailed
 from netappliance.dataplane.poller import HANGUP, PEER_FIN
 from netappliance.dataplane.transport import Transport
 from netappliance.http.framing import heads
@@ -14,7 +15,6 @@ from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
 from netappliance.http.streams.h1_response import H1Responder
 from netappliance.http.streams.session import Carrier, HttpSession
 from netappliance.http.streams.stream import ClientStream, Detached, Exchanges, StreamUser
-from netappliance.proxy_protocol import HeaderReader
 from netappliance.sessions.reasons import INTERNAL, SHUTDOWN, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address
 
@@ -23,23 +23,22 @@ IDLE_FIN = CloseReason(Side.CLIENT, Phase.IDLE, Cause.FIN)
 IDLE_TIMEOUT = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
 HEAD_FIN = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.FIN)
 HEAD_TIMEOUT = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.TIMEOUT)
-PROXY_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
-PROXY_FIN = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
-PROXY_MALFORMED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.PROTOCOL)
 CLIENT_TIMEOUT = CloseReason(Side.CLIENT, Phase.DATA, Cause.TIMEOUT)
 UPGRADED = CloseReason(Side.CLIENT, Phase.TUNNEL, Cause.FIN)
 
 #: requests answered in one turn of one connection: the fairness budget for pipelines of requests that need no backend
 BUDGET = 32
-#: bytes of a PROXY header that are read at once
-PROXY_READ = 4096
-_PHASES = {"proxy": Phase.HANDSHAKE, "head": Phase.REQUEST, "idle": Phase.IDLE}
+_PHASES = {
+    "header": Phase.HANDSHAKE, "hello": Phase.HANDSHAKE, "handshake": Phase.HANDSHAKE,
+    "head": Phase.REQUEST, "idle": Phase.IDLE,
+}
 
 
 class H1ClientConnection(H1Responder, ClientStream, Carrier):
     """
-    States: ``proxy`` (PROXY header expected), ``head`` (a request begins or is expected first), ``idle`` (between
-    requests), ``exchange``, ``linger`` (the last response is on its way, the rest is thrown away), ``closed``.
+    States: ``header``, ``hello`` and ``handshake`` (see :class:`Opening`), ``head`` (a request begins or is expected
+    first), ``idle`` (between requests), ``exchange``, ``linger`` (the last response is on its way, the rest is thrown
+    away), ``closed``.
 
     :ivar session: of the connection. :ivar user: the exchange under way, None between two.
     :ivar deadline: monotonic seconds, of the states but ``exchange``.
@@ -58,7 +57,7 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         self.timer_slot = 0
         self._end_reason = IDLE_FIN
         self._sent_before = 0
-        self._proxy_header: HeaderReader | None = None
+        self._opening: Opening | None = None
 
     def start(self) -> None:
         """Begin to read."""
@@ -67,10 +66,9 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
             self.close(POLICY)
             return
         limits = frontend.limits
-        if limits.proxy_header:
-            self.state = "proxy"
-            self._proxy_header = HeaderReader()
-            self.deadline = now + limits.proxy_header_timeout_s
+        if limits.proxy_header_timeout_s is not None or frontend.tls is not None:
+            self._opening = Opening(self.transport, frontend.tls, limits.proxy_header_timeout_s, now)
+            self.state, self.deadline = self._opening.state, self._opening.deadline
         else:
             self.state = "head"
             self.deadline = now + limits.request_timeout_s
@@ -94,8 +92,8 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
                 self._gone(Cause.FIN)
         elif state == "linger":
             self._discard()
-        elif state == "proxy":
-            self._read_proxy_header()
+        elif self._opening is not None:
+            self._open(self._opening)
 
     def _process(self) -> None:
         """Take requests from what was received, until one has to wait for its backend or there is no more."""
@@ -173,36 +171,27 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         if self.state == "head" or self.state == "idle":
             self._process()
 
-    def _read_proxy_header(self) -> None:
-        reader = self._proxy_header
-        if reader is None:
+    def _open(self, opening: Opening) -> None:
+        """Go on with what comes before the first request."""
+        session, now = self.session, self.poller.now
+        try:
+            over = opening.proceed(now, ending=self.ending)
+        except OpeningFailed as failure:
+            session.notes = failure.notes
+            self.close(failure.reason)
             return
-        while True:
-            try:
-                data = self.recv(PROXY_READ)
-            except BlockingIOError:
-                self.readable = False
-                return
-            except OSError as error:
-                self.lost(error)
-                return
-            if not data:
-                self.close(PROXY_FIN)
-                return
-            self.session.last_active = self.poller.now
-            if reader.feed(data):
-                break
-        if reader.header is None:
-            self.session.notes = {"proxy_protocol": reader.refusal}
-            self.close(PROXY_MALFORMED)
+        session.last_active = now
+        if not over:
+            self.state, self.deadline = opening.state, opening.deadline
             return
-        session = self.session
-        session.client = reader.header.source or session.client
-        session.local = reader.header.destination or session.local
-        self.hold = reader.rest
-        self._proxy_header = None
+        header = opening.header
+        if header is not None:
+            session.client = header.source or session.client
+            session.local = header.destination or session.local
+        session.tls = opening.facts
+        self._opening = None
         self.state = "head"
-        self.deadline = self.poller.now + self.frontend.limits.request_timeout_s
+        self.deadline = now + self.frontend.limits.request_timeout_s
         self._process()
 
     # -- the request's body -------------------------------------------------------------------------------------------
@@ -391,6 +380,8 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
             # what a plug-in left in the notes may break the log's line, but holds no descriptor
             if truncated:
                 self.transport.abort()
+            else:
+                self.transport.farewell()
             self.out = None
             self.outgoing = b""
             self.poller.close(self.transport.sock)
@@ -446,4 +437,4 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         elif state == "linger":
             self.close(self._end_reason)
         else:
-            self.close(PROXY_TIMEOUT if state == "proxy" else IDLE_TIMEOUT)
+            self.close(self._opening.expired() if self._opening is not None else IDLE_TIMEOUT)
