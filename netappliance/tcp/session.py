@@ -47,8 +47,8 @@ class TcpSession(Session):
     """
     A client connection and, after a while, its backend connection.
 
-    States: ``header``, ``hello`` and ``handshake`` (see :class:`Opening`; ``hello`` also where it says which section the
-    session is of), ``connecting``, ``open``, ``closed``.
+    States: ``header``, ``hello`` and ``handshake`` (see :class:`Opening`; ``hello`` also where it says whose session it
+    is), ``connecting``, ``open``, ``closed``.
     """
 
     __slots__ = (
