@@ -185,7 +185,9 @@ class HelloReader:
         size = len(data)
         while self._position < size:
             start = self._position
-            refusal = _judge_start(data) if not start else _judge_header(data, start)
+            if not start and not 20 <= data[0] <= 24:
+                return _judge_stranger(data)
+            refusal = _judge_header(data, start)
             if refusal is not None:
                 return refusal
             start += _RECORD_HEADER
@@ -193,7 +195,8 @@ class HelloReader:
                 break
             end = start + _number(data, start - 2)
             known = len(self._message)
-            seen = self._message + data[start : min(end, size)]
+            # of a record that is not whole only what is judged, or each byte would cost all those before it
+            seen = self._message + data[start : end if end <= size else min(size, start + _MESSAGE_HEADER)]
             refusal = _judge_message(seen, start - known, known + end - start)
             if refusal is not None:
                 return refusal
@@ -214,12 +217,9 @@ def parse(data: bytes) -> ClientHello | HelloRefusal | None:
 # -- records ----------------------------------------------------------------------------------------------------------
 
 
-def _judge_start(data: bytes) -> HelloRefusal | None:
-    """Judge the header of the first record, which tells what the client speaks."""
-    first = data[0]
-    if 20 <= first <= 24:
-        return _judge_header(data, 0)
-    if first & 0x80:
+def _judge_stranger(data: bytes) -> HelloRefusal | None:
+    """Say what a connection speaks whose first byte is no type of a record; None when more bytes are needed."""
+    if data[0] & 0x80:
         # a length of two bytes, then the type and the version of SSL 2.0's hello
         if len(data) < 3:
             return None

@@ -11,7 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.tls import client_hello
 from netappliance.tls.client_hello import MAX_BYTES, ClientHello, HelloReader, HelloRefusal, parse
+from netappliance.tls.ja4 import is_grease
 from tests.tls import hellos
+from tests.tls.captures import CAPTURES
 
 labels = st.text("abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-_", min_size=1, max_size=63)
 host_names = (
@@ -126,6 +128,18 @@ class ReadTests(SynchronousTestCase):
         )
         self.assertEqual(hello.ja4(), "t13d1516h2_8daaf6152771_e5627efa2ab1")
 
+    def test_programs_are_understood(self) -> None:
+        """As they were captured; their fingerprints are known."""
+        for capture in CAPTURES:
+            data = bytes.fromhex(capture.data)
+            hello = said(data)
+            self.assertEqual(hello.ja4(), capture.ja4, capture.program)
+            self.assertEqual((hello.server_name, hello.alpn), (capture.server_name, capture.alpn))
+            self.assertEqual(said(hellos.records(data[5:], range(1, 2000, 100))).ja4(), capture.ja4)
+        chromium = said(bytes.fromhex(CAPTURES[-1].data))
+        self.assertIn(0x11EC, chromium.groups)
+        self.assertEqual([version for version in chromium.versions if not is_grease(version)], [0x0304, 0x0303])
+
     def test_lists_that_are_malformed_are_empty(self) -> None:
         """Those that nothing here depends on."""
         hello = said(
@@ -225,7 +239,9 @@ class RefusalTests(SynchronousTestCase):
             (b"\x80\x2e\x02", "not_tls"),
             (b"\xff\xfe\xfd", "not_tls"),
             (hellos.record(b"\1\0", kind=21), "record_type"),
-            (b"\x17", "record_type"),
+            (b"\x14", "record_type"),
+            (b"\x18", "record_type"),
+            (b"\x13", "not_tls"),
             (b"\x19", "not_tls"),
             (b"\x16\2", "record_version"),
             (b"\x16\3\1\x40\x01", "record_too_large"),
@@ -233,6 +249,26 @@ class RefusalTests(SynchronousTestCase):
             (hellos.record(b"\2"), "not_client_hello"),
         ):
             self.assertEqual(refused(data), reason, data)
+
+    def test_methods_are_whole_words(self) -> None:
+        """Other protocols have words that begin like them."""
+        for method in (
+            "GET",
+            "HEAD",
+            "POST",
+            "PUT",
+            "DELETE",
+            "OPTIONS",
+            "PATCH",
+            "CONNECT",
+            "TRACE",
+            "PRI",
+            "PROPFIND",
+        ):
+            word = method.encode()
+            self.assertIsNone(parse(word))
+            self.assertEqual(refused(word + b" "), "plain_http")
+            self.assertEqual(refused(word + b"X"), "not_tls")
 
     def test_what_may_become_something_is_waited_for(self) -> None:
         """As long as it may."""
@@ -253,6 +289,7 @@ class RefusalTests(SynchronousTestCase):
 
     def test_size(self) -> None:
         """Of the hello with its records' headers; it is refused as soon as it says so."""
+        self.assertEqual(MAX_BYTES, 16384)
         for size, expected in ((MAX_BYTES, ClientHello), (MAX_BYTES + 1, HelloRefusal)):
             padding = size - len(hellos.hello(hellos.extension(21)))
             data = hellos.hello(hellos.extension(21, bytes(padding)))
@@ -262,6 +299,16 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(refused(data[:9]), "too_large")
         self.assertIsNone(parse(data[:8]))
         self.assertEqual(refused(b"\x16\3\1\0\4\1\xff\xff\xff"), "too_large")
+
+    def test_size_of_a_hello_in_several_records(self) -> None:
+        """The headers of all of them count, and only these."""
+        for records in (2, 3):
+            for size, expected in ((MAX_BYTES, ClientHello), (MAX_BYTES + 1, HelloRefusal)):
+                padding = size - len(hellos.hello(hellos.extension(21))) - 5 * (records - 1)
+                content = hellos.message(hellos.body(hellos.extension(21, bytes(padding))))
+                data = hellos.records(content, (6000, 12000)[: records - 1])
+                self.assertEqual(len(data), size)
+                self.assertIsInstance(parse(data), expected)
 
     def test_records_of_one_byte_are_bounded_by_all_their_bytes(self) -> None:
         """Their headers count."""

@@ -84,6 +84,7 @@ class RuleTests(SynchronousTestCase):
         """And are counted without GREASE, with server name and ALPN."""
         many = tuple(range(0x100, 0x164))
         self.assertEqual(fingerprint(suites=many[:99], extensions=many)[4:8], "9999")
+        self.assertEqual(fingerprint(suites=many, extensions=many[:99])[4:8], "9999")
         self.assertEqual(fingerprint(suites=many[:98], extensions=(0, 16, 0x0A0A))[4:8], "9802")
 
     def test_nothing_is_told_from_a_digest_of_nothing(self) -> None:
