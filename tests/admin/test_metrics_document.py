@@ -13,6 +13,9 @@ from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.reasons import Cause, Phase, Side
 from netappliance.tcp.collector import HelloCollector
 from netappliance.tcp.hello import RESULTS
+from netappliance.tls import handshakes
+from netappliance.tls.collector import TlsCollector
+from netappliance.tls.handshakes import HandshakeStatistics
 from tests.admin.test_collector import FakeAppliance
 
 
@@ -37,8 +40,8 @@ class MetricsDocumentTests(SynchronousTestCase):
         """Each family of ours has a row with its type, and every label of it is named there."""
         service = HttpCollector(FakeHttpService())  # type: ignore[arg-type]
         ours = FakeAppliance().own_collectors()
-        hellos = HelloCollector("front", {"ok": 1})
-        collectors = [*ours, service, PoolCollector({}), FilterCollector([]), hellos]
+        tls = [HelloCollector("front", {"ok": 1}), TlsCollector("front", HandshakeStatistics())]
+        collectors = [*ours, service, PoolCollector({}), FilterCollector([]), *tls]
         for family in CombinedCollector(collectors).collect():
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             rows = [row for row in DOCUMENT.splitlines() if f"`{name}`" in row and row.startswith("|")]
@@ -49,7 +52,7 @@ class MetricsDocumentTests(SynchronousTestCase):
 
     def test_all_words_are_explained(self) -> None:
         """Every side, phase and cause is in the lists, and what may become of a ClientHello."""
-        for result in RESULTS:
+        for result in (*RESULTS, *handshakes.RESULTS):
             self.assertIn(f"`{result}`", DOCUMENT)
         for words in (Side, Phase, Cause):
             for word in words:
