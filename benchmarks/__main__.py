@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import http, http_peers, soak, soak_http, tcp, tcp_peers, tracker, udp, udp_peers
+from benchmarks import http, http_peers, soak, soak_healing, soak_http, tcp, tcp_peers, tracker, udp, udp_peers
 from benchmarks.builds import Build, compiled, pure
 from benchmarks.plan import Plan, chosen
 from benchmarks.report import Report
@@ -23,7 +23,7 @@ PROXIES = tuple({**dict.fromkeys(OURS), **tcp_peers.PEERS, **udp_peers.PEERS, **
 def arguments() -> argparse.ArgumentParser:
     """What the command understands."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=SUITES, help="one suite")
+    parser.add_argument("--only", choices=(*SUITES, "healing"), help="one suite; healing is one of the soak")
     parser.add_argument("--rows", default="", help=f"some rows, separated by commas: {', '.join(ROWS)}")
     names = ", ".join(name.replace(" ", "-") for name in PROXIES)
     parser.add_argument("--proxies", default="", help=f"some proxies, separated by commas: {names}")
@@ -56,7 +56,11 @@ def main() -> None:
             soak.run()
         if options.only in (None, "http"):
             soak_http.run(int(options.gib * 2**30))
+        if options.only in (None, "healing"):
+            soak_healing.run(60)
         return
+    if options.only == "healing":
+        parser.error("healing needs --soak")
     try:
         wanted = plan(options)
     except ValueError as error:

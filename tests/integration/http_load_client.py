@@ -18,11 +18,14 @@ class Load:
     """
     Threads that ask for numbered targets, each on one kept connection, until told to stop.
 
-    A target's answer with status 200 must have the target itself as its body. Every third request is a POST.
+    A target's answer with status 200 must have the target itself as its body.
+
+    :param posts: every third request is a POST.
     """
 
-    def __init__(self, port: int, connections: int) -> None:
+    def __init__(self, port: int, connections: int, *, posts: bool = True) -> None:
         self.port = port
+        self.posts = posts
         #: status as text, or "broken" for a request that was not answered
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.wrong: list[str] = []
@@ -57,7 +60,7 @@ class Load:
             try:
                 if connection is None:
                     connection = socket.create_connection(("127.0.0.1", self.port), timeout=BUDGET_S)
-                outcome, keep = self._ask(connection, target, post=count % 3 == 0)
+                outcome, keep = self._ask(connection, target, post=self.posts and count % 3 == 0)
             except OSError as error:
                 outcome, keep = "broken", False
                 with self._lock:

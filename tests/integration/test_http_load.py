@@ -150,7 +150,7 @@ class DyingBackendTests(LoadTestCase):
         self.check_nothing_is_left(proxy, backends, before)
 
     def test_wrk_at_full_load(self) -> None:
-        """The same with wrk as fast as it can: no socket error, no status but 200 and 502, no wrong body."""
+        """GETs with wrk as fast as it can: no socket error, no status but 200, no wrong body."""
         if shutil.which("wrk") is None or shutil.which("nginx") is None:
             self.skipTest("wrk or nginx is not installed")
         backends = self.backends(3, nginx=True)
@@ -174,7 +174,6 @@ class DyingBackendTests(LoadTestCase):
         self.assertNotIn("Socket errors", said)
         self.assertEqual(counted.pop("wrong"), 0, said)
         self.assertGreater(counted.pop("200"), 5000, said)
-        self.assertLessEqual(counted.pop("502", 0), 6 * 32, said)
         self.assertEqual(counted, {}, said)
         self.check_nothing_is_left(proxy, backends, before)
 
