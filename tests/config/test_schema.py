@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.config import ini, values
-from netappliance.config.schema import effective_options, option, options_of, parse_section, suggestion
+from netappliance.config.schema import effective_options, group, option, options_of, parse_section, suggestion
 from netappliance.errors import ConfigProblem
 
 
@@ -21,6 +21,24 @@ class Section:
     wait_s: float = option(values.duration, required=True, key="wait", unit="duration", doc="How long.")
     words: tuple[str, ...] = option(values.words, required=True, doc="Which words.")
     token: bytes = option(values.base64_bytes, key="secret", doc="Which secret.", secret=True, example="YWJj")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """Keys that several kinds have."""
+
+    color: str = option(values.text, "red", doc="Which color.")
+    depth: int = option(values.integer(1, 9), "3", doc="How deep.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grouped:
+    """A section with keys of its own around them."""
+
+    name: str
+    before: str = option(values.text, "b", doc="Before.")
+    common: Common = group(Common)  # noqa: RUF009 - a field
+    after: str = option(values.text, "a", doc="After.")
 
 
 def parsed(text: str, schema: type = Section) -> tuple[Any, list[str]]:
@@ -87,3 +105,16 @@ class SchemaTests(SynchronousTestCase):
         known = ["listen", "cluster", "clusters"]
         self.assertEqual(suggestion("clusted", known), "; did you mean 'cluster'?")
         self.assertEqual((suggestion("clxxxxx", known), suggestion("x", [])), ("", ""))
+
+    def test_keys_that_kinds_have_in_common(self) -> None:
+        """Are keys like others in the file, and one value in the section."""
+        section, problems = parsed("[a one]\ndepth = 5\nafter = z\n", Grouped)
+        self.assertEqual(problems, [])
+        self.assertEqual(section, Grouped(name="one", common=Common(depth=5), after="z"))
+        self.assertEqual((section.common.color, parsed("[a one]\n", Grouped)[0].common), ("red", Common()))
+        found = [(each.key, each.group) for each in options_of(Grouped)]
+        self.assertEqual(found, [("before", ""), ("color", "common"), ("depth", "common"), ("after", "")])
+        _, problems = parsed("[a one]\ndepth = 10\n", Grouped)
+        self.assertEqual(
+            problems, ["f: [a one] depth: a bad value (got '10'; expected a whole number from 1 to 9; line 2)"]
+        )
