@@ -52,6 +52,7 @@ ROOMS = (
 INTERPRETED = {
     "tls/certificates/": "read at the start, and by a thread when files change",
     "tls/contexts.py": "runs once a certificate",
+    "tls/errors.py": "mypyc makes no subclass of OSError",
     "tls/keys.py": "read at the start",
     "clusters/balancing/__init__.py": "finds policies by name, at the start",
     "clusters/backend_section.py": "read at the start",

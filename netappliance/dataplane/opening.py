@@ -6,12 +6,13 @@ import contextlib
 from socket import MSG_PEEK, SocketType
 from typing import Any, Final
 
-from netappliance.dataplane.tls_transport import TlsError, TlsTransport
+from netappliance.dataplane.tls_transport import TlsTransport
 from netappliance.dataplane.transport import Transport
 from netappliance.proxy_protocol import HeaderReader, ProxyHeader
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side, cause_of
 from netappliance.tls import handshakes
 from netappliance.tls.client_hello import MAX_BYTES, PLAIN_HTTP, ClientHello, HelloReader, HelloRefusal
+from netappliance.tls.errors import TlsError
 from netappliance.tls.facts import TlsFacts
 from netappliance.tls.server import TlsServer
 

@@ -18,6 +18,7 @@ from OpenSSL._util import ffi, lib
 
 from netappliance.dataplane.receive_buffer import BUFFER_SIZE
 from netappliance.dataplane.transport import Transport
+from netappliance.tls.errors import TlsError
 
 #: where :meth:`TlsSocket.recv` has OpenSSL put what it makes bytes of at once
 _plain: Final = ffi.new("char[]", BUFFER_SIZE)
@@ -29,18 +30,6 @@ _WANT_WRITE: Final = lib.SSL_ERROR_WANT_WRITE
 _ZERO_RETURN: Final = lib.SSL_ERROR_ZERO_RETURN
 _SYSCALL: Final = lib.SSL_ERROR_SYSCALL
 _UNEXPECTED_EOF: Final = lib.SSL_R_UNEXPECTED_EOF_WHILE_READING
-
-
-class TlsError(OSError):
-    """
-    TLS failed; ``errno`` is EPROTO.
-
-    :ivar why: OpenSSL's words for it, such as ``wrong version number``.
-    """
-
-    def __init__(self, why: str) -> None:
-        super().__init__(errno.EPROTO, f"TLS: {why}")
-        self.why = why
 
 
 class TlsSocket:

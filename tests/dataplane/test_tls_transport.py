@@ -13,8 +13,9 @@ from OpenSSL._util import lib
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.dataplane.receive_buffer import BUFFER_SIZE
-from netappliance.dataplane.tls_transport import TlsError, TlsTransport
+from netappliance.dataplane.tls_transport import TlsTransport
 from netappliance.sessions.reasons import Cause, cause_of
+from netappliance.tls.errors import TlsError
 from tests.certificates import Authority
 
 AUTHORITY = Authority()
