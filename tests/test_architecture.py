@@ -55,6 +55,7 @@ PURE = (
     "tls/facts.py",
     "tls/handshakes.py",
     "tls/ja4.py",
+    "tls/passing.py",
     "tracker/sock_diag/cgroups.py",
     "tracker/conntrack/columns.py",
     "tracker/conntrack/ctnetlink.py",

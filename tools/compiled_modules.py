@@ -41,6 +41,7 @@ ROOMS = (
     "tls/facts.py",
     "tls/handshakes.py",
     "tls/ja4.py",
+    "tls/passing.py",
     "tls/server.py",
     "tracker/conntrack/",
     "tracker/counting/",

@@ -1,9 +1,12 @@
-"""What a client's connection brings before its protocol begins: a PROXY header, then TLS; each where it is expected."""
+"""
+What a client's connection brings before its protocol begins, each where it is expected: a PROXY header, then TLS, which
+is ended here or only looked at.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from socket import MSG_PEEK, SocketType
+from socket import MSG_PEEK, SO_ERROR, SOL_SOCKET, SocketType
 from typing import Any, Final
 
 from netappliance.dataplane.tls_transport import TlsTransport
@@ -14,6 +17,7 @@ from netappliance.tls import handshakes
 from netappliance.tls.client_hello import MAX_BYTES, PLAIN_HTTP, ClientHello, HelloReader, HelloRefusal
 from netappliance.tls.errors import TlsError
 from netappliance.tls.facts import TlsFacts
+from netappliance.tls.passing import Passing
 from netappliance.tls.server import TlsServer
 
 HEADER_FIN: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
@@ -23,6 +27,8 @@ TLS_FAILED: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TLS)
 
 #: bytes of a PROXY header that are looked at in one call
 _HEADER_READ: Final = 4096
+#: bytes that a client may have sent on while it was refused
+_DISCARDED: Final = 64 * 1024
 
 
 class OpeningFailed(Exception):
@@ -43,24 +49,45 @@ class Opening:
     The beginning of one connection; it reads no byte more than is its own.
 
     :ivar state: ``header``, ``hello`` or ``handshake``. :ivar deadline: of this state, monotonic seconds.
-    :ivar header: the PROXY header, once it is there. :ivar facts: what the handshake came to.
+    :ivar header: the PROXY header, once it is there. :ivar hello: the ClientHello, until the handshake is over.
+    :ivar facts: what the handshake came to.
     """
 
-    __slots__ = ("_connecting", "_hello", "_reader", "_tls", "_transport", "deadline", "facts", "header", "state")
+    __slots__ = (
+        "_connecting",
+        "_passing",
+        "_reader",
+        "_tls",
+        "_transport",
+        "deadline",
+        "facts",
+        "header",
+        "hello",
+        "state",
+    )
 
-    def __init__(self, transport: Transport, tls: TlsServer | None, header_timeout_s: float | None, now: float) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        tls: TlsServer | None,
+        header_timeout_s: float | None,
+        now: float,
+        passing: Passing | None = None,
+    ) -> None:
         """
         Begin.
 
         :param transport: a TlsTransport where there is ``tls``. :param header_timeout_s: for the PROXY header; 0 = any
-            time, None = no header is expected.
+            time, None = no header is expected. :param passing: of TLS that is not ended here: all is there with the
+            ClientHello, which stays where it is.
         """
         self.header: ProxyHeader | None = None
         self.facts: TlsFacts | None = None
+        self.hello: ClientHello | None = None
         self._transport = transport
         self._tls = tls
+        self._passing = passing
         self._reader = HeaderReader() if header_timeout_s is not None else None
-        self._hello: ClientHello | None = None
         self._connecting: Any = None
         self.state = "header"
         self.deadline = now + (header_timeout_s or 0.0)
@@ -68,11 +95,15 @@ class Opening:
             self._expect_hello(now)
 
     def _expect_hello(self, now: float) -> None:
-        tls = self._tls
+        tls, passing = self._tls, self._passing
         if tls is not None:
-            self.state = "hello"
             self.deadline = now + tls.keys.handshake_timeout_s
-            self._connecting = HelloReader()
+        elif passing is not None:
+            self.deadline = now + passing.timeout_s
+        else:
+            return
+        self.state = "hello"
+        self._connecting = HelloReader()
 
     def proceed(self, now: float, *, ending: bool) -> bool:
         """
@@ -85,18 +116,33 @@ class Opening:
             if not self._read_header():
                 return False
             self._expect_hello(now)
-        tls = self._tls
-        if tls is None:
-            return True
-        if self.state == "hello" and not self._read_hello(tls, now, ending=ending):
+        if self.state == "hello" and not self._read_hello(now, ending=ending):
             return False
-        return self._shake_hands(tls)
+        tls = self._tls
+        return tls is None or self._shake_hands(tls)
 
     def expired(self) -> CloseReason:
         """The deadline has come: return the reason to close with."""
-        if self.state != "header" and self._tls is not None:
-            self._tls.statistics.count(handshakes.TIMEOUT)
+        if self.state != "header":
+            self._count(handshakes.TIMEOUT)
+            _discard(self._transport.sock)
         return TIMEOUT
+
+    def refused(self, refusal: HelloRefusal, reason: CloseReason = TLS_FAILED) -> OpeningFailed:
+        """Tell the client in the words that it understands, and return what there is to raise."""
+        self._count(refusal.reason)
+        sock = self._transport.sock
+        _discard(sock)
+        plain = self._tls.plain_answer if self._tls is not None else b""
+        with contextlib.suppress(OSError):
+            sock.send(plain if refusal is PLAIN_HTTP else refusal.alert)
+        return OpeningFailed(reason, {"tls": refusal.text, **_name(self.hello)})
+
+    def _count(self, result: str) -> None:
+        if self._tls is not None:
+            self._tls.statistics.count(result)
+        elif self._passing is not None:
+            self._passing.count(result)
 
     def _read_header(self) -> bool:
         reader, sock = self._reader, self._transport.sock
@@ -117,7 +163,7 @@ class Opening:
         self.header = reader.header
         return True
 
-    def _read_hello(self, tls: TlsServer, now: float, *, ending: bool) -> bool:
+    def _read_hello(self, now: float, *, ending: bool) -> bool:
         transport = self._transport
         data = _peek(transport.sock, MAX_BYTES)
         if data is None:
@@ -126,31 +172,26 @@ class Opening:
         if verdict is None:
             if data and not ending:
                 return False
-            tls.statistics.count(handshakes.CLOSED)
-            raise OpeningFailed(HEADER_FIN)
-        begun = tls.begin(transport.sock, verdict, now) if isinstance(verdict, ClientHello) else verdict
-        if isinstance(begun, HelloRefusal):
-            self._refuse(tls, begun)
-        else:
-            connection, served = begun
-            self._hello = verdict
-            self._connecting = served
-            self.state = "handshake"
-            if isinstance(transport, TlsTransport):
-                transport.tls.attach(connection)
+            self._count(handshakes.CLOSED)
+            raise OpeningFailed(_left(transport.sock))
+        if isinstance(verdict, HelloRefusal):
+            raise self.refused(verdict)
+        self.hello = verdict
+        if self._tls is not None:
+            self._begin(self._tls, transport, verdict, now)
         return True
 
-    def _refuse(self, tls: TlsServer, refusal: HelloRefusal) -> None:
-        """Tell the client in the words that it understands."""
-        tls.statistics.count(refusal.reason)
-        sock = self._transport.sock
-        _discard(sock)
-        with contextlib.suppress(OSError):
-            sock.send(tls.plain_answer if refusal is PLAIN_HTTP else refusal.alert)
-        raise OpeningFailed(TLS_FAILED, {"tls": refusal.text})
+    def _begin(self, tls: TlsServer, transport: Transport, hello: ClientHello, now: float) -> None:
+        begun = tls.begin(transport.sock, hello, now)
+        if isinstance(begun, HelloRefusal):
+            raise self.refused(begun)
+        connection, self._connecting = begun
+        self.state = "handshake"
+        if isinstance(transport, TlsTransport):
+            transport.tls.attach(connection)
 
     def _shake_hands(self, tls: TlsServer) -> bool:
-        transport, hello = self._transport, self._hello
+        transport, hello = self._transport, self.hello
         if not isinstance(transport, TlsTransport) or hello is None:
             raise TypeError("TLS needs a TlsTransport")
         moving = transport.tls
@@ -169,12 +210,12 @@ class Opening:
         if moving.connection is None:
             raise RuntimeError("a handshake without a connection")
         self.facts = tls.ended(moving.connection, self._connecting, hello)
-        self._hello = self._connecting = None
+        self.hello = self._connecting = None
         return True
 
 
-def _name(hello: ClientHello) -> dict[str, Any]:
-    return {"sni": hello.server_name.decode("ascii", "replace")} if hello.server_name else {}
+def _name(hello: ClientHello | None) -> dict[str, Any]:
+    return {"sni": hello.server_name.decode("ascii")} if hello is not None and hello.server_name else {}
 
 
 def _peek(sock: SocketType, size: int) -> bytes | None:
@@ -187,6 +228,14 @@ def _peek(sock: SocketType, size: int) -> bytes | None:
         raise OpeningFailed(CloseReason(Side.CLIENT, Phase.HANDSHAKE, cause_of(error))) from None
 
 
+def _left(sock: SocketType) -> CloseReason:
+    """Return how a client went that had not said all; what it had said is taken, or the close would be a reset."""
+    code = sock.getsockopt(SOL_SOCKET, SO_ERROR)
+    _discard(sock)
+    return CloseReason(Side.CLIENT, Phase.HANDSHAKE, cause_of(OSError(code, ""))) if code else HEADER_FIN
+
+
 def _discard(sock: SocketType) -> None:
+    """Take what was looked at: over unread bytes the close would be a reset, which takes an alert with it."""
     with contextlib.suppress(OSError):
-        sock.recv(MAX_BYTES)
+        sock.recv(_DISCARDED)

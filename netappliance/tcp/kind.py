@@ -60,8 +60,8 @@ class TcpKind:
             tls = make_server(f"[tcp {section.name}]", section.tls_keys, strict_alpn=False, wall=time.time)
             appliance.collectors.append(TlsCollector(section.name, tls.statistics))
         service = TcpService(section, cluster, appliance.plane, options, shared, tls)
-        if section.sni:
-            appliance.collectors.append(HelloCollector(section.name, service.hellos))
+        if service.terms.passing is not None:
+            appliance.collectors.append(HelloCollector(section.name, service.terms.passing.counts))
         appliance.listeners[self.kind, section.name] = service.listeners
         return service
 

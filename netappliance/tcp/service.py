@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from socket import SocketType
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ class TcpService(StreamService):
 
     The first section with ``sni`` on an address, in the order of the file, listens there for those that share it.
 
-    :ivar hellos: what ClientHellos came to -> how many.
+    :ivar terms: of its sessions.
     """
 
     def __init__(
@@ -44,8 +43,7 @@ class TcpService(StreamService):
         tls: TlsServer | None = None,
     ) -> None:
         totals = plane.sessions.declare("tcp", section.name, section.cluster)
-        self._terms = TcpTerms(section, cluster, plane, totals, tls)
-        self.hellos: Mapping[str, int] = self._terms.hellos
+        self.terms = TcpTerms(section, cluster, plane, totals, tls)
         self._names: dict[Endpoint, ServerNames[TcpTerms]] = {}
         mine = []
         for endpoint in section.listen:
@@ -56,12 +54,12 @@ class TcpService(StreamService):
             if section.sni:
                 if names is None:
                     names = shared[endpoint] = self._names[endpoint] = ServerNames()
-                names.add(section.sni, self._terms)
+                names.add(section.sni, self.terms)
         super().__init__("tcp", section, plane, options, section.cluster, mine)
 
     def starter(self, endpoint: Endpoint) -> StartSession:
         """Return what begins a session, which on a shared address belongs to a section that its ClientHello chooses."""
-        terms, names = self._terms, self._names.get(endpoint)
+        terms, names = self.terms, self._names.get(endpoint)
         if names is None:
             return self.start_session
 
@@ -72,4 +70,4 @@ class TcpService(StreamService):
 
     def start_session(self, sock: SocketType, client: Address, local: Address) -> None:
         """Begin one that belongs to this section."""
-        TcpSession(self._terms, sock, client, local).start()
+        TcpSession(self.terms, sock, client, local).start()

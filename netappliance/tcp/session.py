@@ -16,27 +16,16 @@ from netappliance.dataplane.tls_transport import TlsTransport
 from netappliance.dataplane.transport import Transport
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address, Session
-from netappliance.tcp.hello import (
-    NO_SECTION,
-    NOT_SERVED,
-    OK,
-    TIMEOUT,
-    NotServed,
-    broken,
-    discard,
-    notes,
-    read_hello,
-    refused,
-)
 from netappliance.tcp.server_names import ServerNames
 from netappliance.tcp.terms import TcpTerms
-from netappliance.tls.client_hello import ClientHello, HelloReader
+from netappliance.tls import handshakes
+from netappliance.tls.passing import NO_SECTION
 
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
 NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
 BACKENDS_FULL = CloseReason(Side.BACKEND, Phase.QUEUE, Cause.LIMIT)
 CONNECT_TIMEOUT = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.TIMEOUT)
-HANDSHAKE_TIMEOUT = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
+NOT_SERVED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.POLICY)
 IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
 
 #: endings in which the other side must not take what it got for the whole stream
@@ -47,8 +36,7 @@ class TcpSession(Session):
     """
     A client connection and, after a while, its backend connection.
 
-    States: ``header``, ``hello`` and ``handshake`` (see :class:`Opening`; ``hello`` also where it says whose session it
-    is), ``connecting``, ``open``, ``closed``.
+    States: ``header``, ``hello`` and ``handshake`` (see :class:`Opening`), ``connecting``, ``open``, ``closed``.
     """
 
     __slots__ = (
@@ -58,7 +46,6 @@ class TcpSession(Session):
         "_connect_started",
         "_connecting",
         "_deadline",
-        "_hello",
         "_names",
         "_opening",
         "_terms",
@@ -94,7 +81,6 @@ class TcpSession(Session):
         self._opening: Opening | None = None
         #: None as soon as it is known whose session this is
         self._names = names
-        self._hello: HelloReader | None = None
 
     def start(self) -> None:
         """Begin: wait for what has to come first, or connect at once."""
@@ -107,13 +93,12 @@ class TcpSession(Session):
             if terms.opens:
                 now = terms.poller.now
                 timeout_s = terms.header_timeout_s if terms.expects_header else None
-                opening = self._opening = Opening(leg.transport or Transport(leg.sock), terms.tls, timeout_s, now)
+                opening = self._opening = Opening(
+                    leg.transport or Transport(leg.sock), terms.tls, timeout_s, now, terms.passing
+                )
                 self.state = opening.state
                 self._set_deadline(opening.deadline - now)
                 terms.poller.add(leg.sock.fileno(), self._open)
-            elif self._names is not None:
-                self._expect_hello()
-                terms.poller.add(leg.sock.fileno(), self._read_hello)
             else:
                 # its first edge, which comes in the next round, tells whether it speaks first
                 self.state = "connecting"
@@ -124,7 +109,7 @@ class TcpSession(Session):
     # -- what comes before -------------------------------------------------------------------------------------------
 
     def _open(self, mask: int) -> None:
-        """Go on with the PROXY header and the handshake."""
+        """Go on with the PROXY header, the ClientHello, the handshake."""
         leg, opening = self._client_leg, self._opening
         terms = self._terms
         if mask & ENDING:
@@ -134,8 +119,10 @@ class TcpSession(Session):
         now = terms.poller.now
         try:
             over = opening.proceed(now, ending=leg.ending)
+            if over and self._names is not None:
+                self._settle(self._names, opening)
         except OpeningFailed as failure:
-            self.notes = failure.notes
+            self.notes = {**(failure.notes or {}), **(self.notes or {})}
             self.close(failure.reason)
             return
         self.last_active = now
@@ -149,61 +136,33 @@ class TcpSession(Session):
             self.client = header.source or self.client
             self.local = header.destination or self.local
         self.tls = opening.facts
-        if self._names is not None:
-            self._expect_hello()
-            terms.poller.redirect(leg.sock.fileno(), self._read_hello)
-            self._read_hello(0)
-            return
         terms.poller.redirect(leg.sock.fileno(), self._on_client_early)
         # edges came and went while we read: what is still there must be looked for
         leg.readable = True
         self._connect(NO_BACKEND)
 
-    # -- ClientHello ------------------------------------------------------------------------------------------------
-
-    def _expect_hello(self) -> None:
-        self.state = "hello"
-        self._hello = HelloReader()
-        self._set_deadline(self._terms.handshake_timeout_s)
-
-    def _read_hello(self, mask: int) -> None:
-        """Look at the ClientHello, which stays where it is for the relay to send on."""
-        leg, reader, names = self._client_leg, self._hello, self._names
-        if reader is None or names is None:
-            return
-        try:
-            if mask & ENDING:
-                leg.ending = True
-                if mask & ERROR:
-                    raise broken(pending_error(leg.sock))
-            hello = read_hello(leg.sock, reader, ending=leg.ending)
-            if hello is not None:
-                self._settle(names, hello)
-        except NotServed as refusal:
-            self.notes = {**(self.notes or {}), **(refusal.notes or {})}
-            self._terms.count_hello(refusal.result)
-            self.close(refusal.reason)
-
-    def _settle(self, names: ServerNames[TcpTerms], hello: ClientHello) -> None:
+    def _settle(self, names: ServerNames[TcpTerms], opening: Opening) -> None:
         """
-        Go on with the terms of the section that serves the client's name.
+        Go on with the terms of the section that serves the name which the client asked for.
 
-        :raises NotServed: there is none.
+        :raises OpeningFailed: there is none.
         """
-        leg = self._client_leg
+        hello = opening.hello
+        if hello is None:
+            raise RuntimeError("passed on without a ClientHello")
         terms = names.find(hello.server_name)
-        self.notes = notes(hello, ja4=(terms or self._terms).notes_ja4)
-        if terms is None:
-            raise refused(leg.sock, NO_SECTION, NOT_SERVED)
+        if (terms or self._terms).notes_ja4:
+            self.notes = {"ja4": hello.ja4()}
+        if terms is None or terms.passing is None:
+            raise opening.refused(NO_SECTION, NOT_SERVED)
+        if hello.server_name:
+            self.notes = {"sni": hello.server_name.decode("ascii"), **(self.notes or {})}
+        terms.passing.count(handshakes.OK)
         self._terms = terms
-        self._names = self._hello = None
-        terms.count_hello(OK)
-        terms.table.settle(self, terms.name)
+        self._names = None
         self.cluster = terms.cluster.name
-        self.last_active = terms.poller.now
-        terms.poller.redirect(leg.sock.fileno(), self._on_client_early)
-        leg.readable = True
-        self._connect(NO_BACKEND)
+        terms.table.settle(self, terms.name)
+        opening.hello = None
 
     # -- backend ----------------------------------------------------------------------------------------------------
 
@@ -369,9 +328,6 @@ class TcpSession(Session):
             return self._deadline
         elif self.state == "connecting":
             self._drop_attempt(OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)))
-        elif self._hello is not None:
-            self._terms.count_hello(TIMEOUT)
-            self.close(HANDSHAKE_TIMEOUT)
         elif self._opening is not None:
             self.close(self._opening.expired())
         return 0.0
@@ -412,7 +368,6 @@ class TcpSession(Session):
         if self._names is not None:
             terms.table.settle(self, self.listener)
             self._names = None
-            discard(self._client_leg.sock)
         for leg in (self._client_leg, self._backend_leg):
             if leg is not None:
                 leg.close(abort=abort)

@@ -9,7 +9,7 @@ from netappliance.dataplane.plane import DataPlane
 from netappliance.proxy_protocol import ProxyHeader, encode_v1, encode_v2
 from netappliance.sessions.session import Address
 from netappliance.sessions.table import ListenerTotals
-from netappliance.tcp.hello import RESULTS
+from netappliance.tls.passing import Passing
 from netappliance.tls.server import TlsServer
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ class TcpTerms:
 
     :ivar name: of the section. :ivar totals: what ended sessions of the section leave behind.
     :ivar expects_header: clients begin with a PROXY header. :ivar sends_header: connections to backends do.
-    :ivar tls: how the client's TLS is ended, None = its bytes pass as they are. :ivar opens: clients begin with a PROXY
-        header, a handshake or both.
+    :ivar tls: how the client's TLS is ended, None = its bytes pass as they are. :ivar passing: of TLS that is passed on
+        by server name, None = all bytes are. :ivar opens: clients begin with a PROXY header, TLS or both.
     :ivar retries_connects: ``retry_on`` has connect.
     """
 
@@ -49,17 +49,11 @@ class TcpTerms:
         self.header_timeout_s = section.proxy_protocol_timeout_s
         self.expects_header = section.expects_header
         self.tls = tls
-        self.opens = self.expects_header or tls is not None
-        self.handshake_timeout_s = section.tls_keys.handshake_timeout_s
+        self.passing = Passing(section.tls_keys.handshake_timeout_s) if section.sni else None
+        self.opens = self.expects_header or tls is not None or self.passing is not None
         self.notes_ja4 = section.tls_keys.ja4
-        #: what ClientHellos came to (see :mod:`netappliance.tcp.hello`) -> how many
-        self.hellos: dict[str, int] = dict.fromkeys(RESULTS, 0)
         self.sends_header = section.proxy_protocol in ("relay", "send_v1", "send_v2")
         self._header_mode = section.proxy_protocol
-
-    def count_hello(self, result: str) -> None:
-        """Count a ClientHello; ``result`` is of a closed set."""
-        self.hellos[result] += 1
 
     def first_bytes(self, client: Address, local: Address, header: ProxyHeader | None) -> bytes:
         """

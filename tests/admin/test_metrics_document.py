@@ -12,10 +12,10 @@ from netappliance.http.filter_collector import FilterCollector
 from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.reasons import Cause, Phase, Side
 from netappliance.tcp.collector import HelloCollector
-from netappliance.tcp.hello import RESULTS
 from netappliance.tls import handshakes
 from netappliance.tls.collector import TlsCollector
 from netappliance.tls.handshakes import HandshakeStatistics
+from netappliance.tls.passing import RESULTS
 from tests.admin.test_collector import FakeAppliance
 
 

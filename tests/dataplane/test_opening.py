@@ -10,14 +10,18 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.dataplane.opening import Opening, OpeningFailed
+from netappliance.dataplane.opening import MALFORMED, Opening, OpeningFailed
+from netappliance.dataplane.sockets import reset_on_close
 from netappliance.dataplane.tls_transport import TlsTransport
+from netappliance.dataplane.transport import Transport
 from netappliance.tls.certificates.directory import prepare
 from netappliance.tls.certificates.selection import Selection
 from netappliance.tls.client_hello import MAX_BYTES
 from netappliance.tls.keys import TlsKeys
+from netappliance.tls.passing import NO_SECTION, Passing
 from netappliance.tls.server import TlsServer
 from tests.certificates import Authority
+from tests.tls import hellos
 
 AUTHORITY = Authority()
 LEAF, OTHER = AUTHORITY.leaf("localhost"), AUTHORITY.leaf("*.example.com", "10.1.2.3")
@@ -337,3 +341,97 @@ class RefusalTests(OpeningTestCase):
         self.assertEqual(reason, "client/handshake/tls")
         self.assertIn("alert unknown ca", notes["tls"])
         self.assertEqual(tls.statistics.counts, {("none", False, "alert"): 1})
+
+
+class PassingTests(OpeningTestCase):
+    """TLS that is only looked at."""
+
+    def begin_passing(self, header_s: float | None = None) -> tuple[Opening, Any, Any, Passing]:
+        """Return the opening, its own socket, the client's, and what is counted."""
+        near, far = socket.socketpair()
+        for end in (near, far):
+            end.setblocking(False)
+            self.addCleanup(end.close)
+        passing = Passing(4.0)
+        return Opening(Transport(near), None, header_s, 100.0, passing), near, far, passing
+
+    def counted(self, passing: Passing) -> dict[str, int]:
+        """Return what was."""
+        return {result: count for result, count in passing.counts.items() if count}
+
+    def test_the_hello_stays_where_it_is(self) -> None:
+        """However it comes; nothing is counted, for somebody has to serve its name."""
+        hello = hellos.hello(hellos.server_name(b"a.example"))
+        opening, near, far, passing = self.begin_passing()
+        self.assertEqual((opening.state, opening.deadline), ("hello", 104.0))
+        for cut in range(0, len(hello), 50):
+            self.assertFalse(opening.proceed(101.0, ending=False))
+            far.send(hello[cut : cut + 50])
+        far.send(b"more")
+        self.assertTrue(opening.proceed(101.0, ending=False))
+        assert opening.hello is not None
+        self.assertEqual(opening.hello.server_name, b"a.example")
+        self.assertEqual(near.recv(1000), hello + b"more")
+        self.assertEqual(self.counted(passing), {})
+
+    def test_behind_a_header(self) -> None:
+        """Each has its time."""
+        opening, near, far, _ = self.begin_passing(3.0)
+        self.assertEqual((opening.state, opening.deadline), ("header", 103.0))
+        far.send(b"PROXY UNKNOWN\r\n\x16")
+        self.assertFalse(opening.proceed(102.0, ending=False))
+        self.assertEqual((opening.state, opening.deadline), ("hello", 106.0))
+        hello = hellos.hello()
+        far.send(hello[1:])
+        self.assertTrue(opening.proceed(105.0, ending=False))
+        self.assertEqual(near.recv(1000), hello)
+
+    def test_refusals(self) -> None:
+        """By an alert; plain HTTP gets nothing, for who knows what the port is for."""
+        for data, word in ((b"GET / HTTP/1.0\r\n\r\n", "plain_http"), (b"\x16\x03\x01\x00\x00", "empty_record")):
+            opening, near, far, passing = self.begin_passing()
+            far.send(data)
+            self.assertEqual(self.refused(opening)[0], "client/handshake/tls")
+            self.assertEqual(self.counted(passing), {word: 1})
+            near.close()
+            self.assertEqual(far.recv(10)[:1], b"" if word == "plain_http" else b"\x15")
+
+    def test_a_name_that_nobody_serves(self) -> None:
+        """The owner finds that out; the client is told, and by FIN, though its hello was not read."""
+        opening, near, far, passing = self.begin_passing()
+        far.send(hellos.hello(hellos.server_name(b"a.example")) + b"more")
+        self.assertTrue(opening.proceed(100.0, ending=False))
+        failure = opening.refused(NO_SECTION, MALFORMED)
+        self.assertEqual(str(failure), "client/handshake/protocol")
+        self.assertEqual(failure.notes, {"tls": "no section for this server name", "sni": "a.example"})
+        self.assertEqual(self.counted(passing), {"no_section": 1})
+        near.close()
+        self.assertEqual(far.recv(10), NO_SECTION.alert)
+        self.assertEqual(far.recv(10), b"")
+
+    def test_clients_that_go(self) -> None:
+        """Before all is said, in time or not."""
+        opening, near, far, passing = self.begin_passing()
+        far.send(b"\x16\x03\x01")
+        far.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.refused(opening, ending=True)[0], "client/handshake/fin")
+        near.close()
+        self.assertEqual(far.recv(10), b"")
+        self.assertEqual(str(opening.expired()), "client/handshake/timeout")
+        self.assertEqual(self.counted(passing), {"closed": 1, "timeout": 1})
+
+    def test_clients_that_break_off(self) -> None:
+        """What they said first is still there, and so is the reset."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            far = socket.create_connection(listener.getsockname())
+            near, _ = listener.accept()
+        self.addCleanup(near.close)
+        near.setblocking(False)
+        passing = Passing(4.0)
+        opening = Opening(Transport(near), None, None, 100.0, passing)
+        far.sendall(b"\x16\x03\x01")
+        near.recv(3, socket.MSG_PEEK)
+        reset_on_close(far)
+        far.close()
+        self.assertEqual(self.refused(opening, ending=True)[0], "client/handshake/rst")
+        self.assertEqual(self.counted(passing), {"closed": 1})

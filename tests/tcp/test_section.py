@@ -99,3 +99,10 @@ class ServerNameTests(SynchronousTestCase):
         )
         self.assertIn("[tcp b] proxy_protocol: whether a PROXY header comes first is known before", line)
         loaded("listen = tcp:1\nsni = a\nproxy_protocol = expect", "listen = tcp:2\nsni = b")
+
+    def test_tls_that_is_ended_is_not_passed_through(self) -> None:
+        """One or the other."""
+        lines = self.complaints("listen = tcp:1\nsni = a\ntls = yes\ncertificates = /nowhere/at/all")
+        self.assertTrue(
+            any("[tcp a] sni: is for TLS that is passed through, and tls = yes ends" in line for line in lines)
+        )
