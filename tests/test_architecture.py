@@ -17,6 +17,11 @@ FUNCTION_LINES = 60
 
 #: decision code: takes bytes, values and now, returns values
 PURE = (
+    "acme/certificate.py",
+    "acme/names.py",
+    "acme/pem.py",
+    "acme/schedule.py",
+    "acme/section.py",
     "config/configuration.py",
     "config/ini.py",
     "config/schema.py",
@@ -119,6 +124,7 @@ ROOMS: dict[str, set[str]] = {
         *("clusters", "config", "dataplane", "endpoints", "errors", "interfaces", "logs", "metrics", "process"),
         "sessions",
     },
+    "acme": {"admin", "config", "errors", "http", "interfaces", "process"},
     "tracker": {"admin", "config", "errors", "interfaces", "logs", "metrics", "process", "sessions"},
     "testing": {"clusters", "config", "errors", "http", "interfaces", "sessions", "tracker", "udp"},
     "application": {"config", "errors", "process"},

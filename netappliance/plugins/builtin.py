@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netappliance.plugins.lazy import LazySection, LazyService
 
+acme = LazyService("acme", "netappliance.acme.kind:AcmeKind", named=False)
 admin = LazyService("admin", "netappliance.admin.kinds:AdminKind", named=False)
 appliance = LazySection("appliance", "netappliance.config.appliance:ApplianceKind", named=False, always=True)
 cluster = LazySection("cluster", "netappliance.clusters.kind:ClusterKind", named=True)

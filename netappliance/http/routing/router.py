@@ -101,7 +101,7 @@ class _Paths:
 
 
 class Router:
-    """The routes of one listener; made once, asked for every request."""
+    """The routes of one listener; asked for every request."""
 
     __slots__ = ("_any", "_default", "_hosts", "_labelled", "_post", "_pre", "_regexes", "_wildcards")
 
@@ -124,6 +124,14 @@ class Router:
         patterns = self._wildcards or self._labelled or self._regexes or any(name[:1] == b"[" for name in self._hosts)
         #: what a host that has no exact entry gets, when nothing else can apply to it
         self._default = None if patterns else self._any
+
+    def precede(self, route: Route) -> None:
+        """Ask a route before all others, until it is withdrawn; those of the configuration do not know it."""
+        self._pre.insert(0, route)
+
+    def withdraw(self, route: Route) -> None:
+        """Ask a route no more that :meth:`precede` put there."""
+        self._pre.remove(route)
 
     def _paths(self, pattern: HostPattern) -> _Paths:
         if pattern.form == "any":

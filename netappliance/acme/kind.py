@@ -1,0 +1,58 @@
+"""``[acme]`` as a plug-in."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from twisted.application.service import IService
+from zope.interface import implementer
+
+from netappliance.acme.section import AcmeSection
+from netappliance.errors import ConfigProblem
+from netappliance.interfaces import IServiceKind
+
+if TYPE_CHECKING:
+    from netappliance.config.configuration import Configuration
+    from netappliance.process.appliance import Appliance
+
+
+@implementer(IServiceKind)
+class AcmeKind:
+    """Certificates that are ordered and renewed by themselves."""
+
+    kind = "acme"
+    named = False
+    stage = "support"
+    schema = AcmeSection
+
+    def check(self, section: AcmeSection, configuration: Configuration) -> Iterator[ConfigProblem]:
+        """Somebody must answer the challenges, and the authority's bundle must be one."""
+        if section.challenge == "http-01" and not configuration.sections("http"):
+            why = "nobody would answer: there is no [http NAME] section"
+            yield ConfigProblem("acme", "challenge", why, section.challenge, "one that is reached on port 80")
+        if section.ca:
+            try:
+                ssl.create_default_context(cafile=section.ca)
+            except OSError as error:
+                expected = f"PEM certificates: {error.strerror or error}"
+                yield ConfigProblem("acme", "ca", "a bundle that cannot be used", section.ca, expected)
+
+    def make_service(self, section: AcmeSection, appliance: Appliance) -> IService:
+        """Build it."""
+        from netappliance.acme.collector import AcmeCollector
+        from netappliance.acme.library import LibraryAuthority
+        from netappliance.acme.page import PATH, acme_page
+        from netappliance.acme.service import AcmeService
+        from netappliance.acme.store import Store
+        from netappliance.http.challenges import HttpChallenges
+
+        store = Store(section.store)
+        authority = LibraryAuthority(section, store)
+        proofs = appliance.shared(HttpChallenges, HttpChallenges)
+        service = AcmeService(section, store, authority, proofs, appliance.reactor, appliance.rng)
+        appliance.collectors.append(AcmeCollector(service))
+        appliance.pages[PATH] = lambda _may_change: acme_page(service)
+        appliance.prompt["acme"] = service
+        return service

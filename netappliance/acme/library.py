@@ -1,0 +1,228 @@
+"""The authority by certbot's ``acme`` library (RFC 8555), which blocks; imported when the section is there."""
+
+from __future__ import annotations
+
+import re
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from acme import challenges, client, errors, messages
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.b64 import b64encode
+from josepy.errors import Error as JoseError
+from josepy.jwa import ES256
+from josepy.jwk import JWK, JWKEC
+from requests import Response
+from requests.exceptions import RequestException
+
+from netappliance import __version__
+from netappliance.acme.authority import (
+    AUTHORITY,
+    RATE_LIMITED,
+    REFUSED,
+    TIMEOUT,
+    UNREACHABLE,
+    AuthorityError,
+    Challenge,
+    Order,
+)
+from netappliance.acme.schedule import retry_after_s
+from netappliance.acme.section import AcmeSection
+from netappliance.acme.store import Store, StoreError
+
+#: bytes of the largest answer that is read
+MAX_ANSWER = 1 << 20
+#: characters of an authority's text that are kept
+MAX_WHY = 500
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22,512}")
+
+
+def system_ca() -> str | bool:
+    """Return where the system keeps the certificates that it trusts; True = it does not say, requests has its own."""
+    paths = ssl.get_default_verify_paths()
+    return paths.cafile or paths.capath or True
+
+
+class LibraryAuthority:
+    """
+    An account at the section's directory.
+
+    Every order begins with the directory and connections of its own, so that nothing has to be kept well in between.
+    """
+
+    def __init__(self, section: AcmeSection, store: Store) -> None:
+        self._section = section
+        self._store = store
+        self._last: Response | None = None
+
+    # -- an order -----------------------------------------------------------------------------------------------------
+
+    def order(self, names: Sequence[str], request: bytes) -> Order:
+        """Find or make the account, order, and say what is to be proven."""
+        with self._told():
+            network = self._network()
+            directory = client.ClientV2.get_directory(self._section.directory, network)
+            acme = client.ClientV2(directory, network)
+            key = self._enter(acme)
+            try:
+                order = acme.new_order(request)
+            except messages.Error as error:
+                if error.code != "accountDoesNotExist":
+                    raise
+                # an authority that forgot us, as test environments do
+                self._register(acme, key)
+                order = acme.new_order(request)
+            wanted = [authorization for authorization in order.authorizations if not _valid(authorization)]
+            bodies = [_challenge_of(authorization, self._section.challenge) for authorization in wanted]
+            found = [_proof(one, body, key) for one, body in zip(wanted, bodies, strict=True)]
+            return Order(tuple(found), (acme, order, bodies))
+
+    def complete(self, order: Order) -> str:
+        """Ask for the validations and wait for them, then for the certificate."""
+        acme, resource, bodies = order.under_way
+        # the library's clock is the wall's, without a zone
+        now = datetime.now()  # noqa: DTZ005, TID251
+        deadline = now + timedelta(seconds=self._section.order_timeout_s)
+        with self._told():
+            for body in bodies:
+                # an answer is empty, whatever the challenge (section 7.5.1)
+                acme.answer_challenge(body, challenges.HTTP01Response(key_authorization=""))
+            resource = acme.poll_authorizations(resource, deadline)
+            chain = acme.finalize_order(resource, deadline).fullchain_pem
+        if not isinstance(chain, str):
+            raise AuthorityError(AUTHORITY, "no certificate came")
+        return chain
+
+    # -- the account --------------------------------------------------------------------------------------------------
+
+    def _enter(self, acme: client.ClientV2) -> JWK:
+        """Use the account of the store, or make one."""
+        account = self._store.read_account(self._section.directory)
+        if account is None:
+            key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
+            acme.net.key, acme.net.alg = key, ES256
+            self._register(acme, key)
+            return key
+        try:
+            loaded = JWKEC.from_json(account["key"])
+        except (JoseError, ValueError, TypeError):
+            loaded = None
+        if not isinstance(loaded, JWKEC):
+            raise StoreError("the account's key is none; move its file away to have a new account made")
+        acme.net.key, acme.net.alg = loaded, ES256
+        acme.net.account = messages.RegistrationResource(uri=account["uri"], body=messages.Registration())
+        return loaded
+
+    def _register(self, acme: client.ClientV2, key: JWK) -> None:
+        acme.net.account = None
+        email = self._section.email or None
+        wanted = messages.NewRegistration.from_data(email=email, terms_of_service_agreed=True)
+        try:
+            uri = acme.new_account(wanted).uri
+        except errors.ConflictError as error:
+            # the key has an account there already
+            uri = error.location
+        acme.net.account = messages.RegistrationResource(uri=uri, body=messages.Registration())
+        self._store.write_account(self._section.directory, {"uri": uri, "key": key.to_json()})
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _network(self) -> client.ClientNetwork:
+        verify: Any = self._section.ca or system_ca()
+        network = client.ClientNetwork(
+            verify_ssl=verify,
+            user_agent=f"netappliance/{__version__}",
+            timeout=self._section.request_timeout_s,  # type: ignore[arg-type]
+        )
+        network.session.hooks["response"].append(self._answered)
+        return network
+
+    def _answered(self, response: Response, *_: Any, **__: Any) -> None:
+        """Remember the last answer, for its Retry-After, and read no more of it than makes sense."""
+        self._last = response
+        body = b""
+        for piece in response.iter_content(65536):
+            body += piece
+            if len(body) > MAX_ANSWER:
+                response.close()
+                raise AuthorityError(AUTHORITY, f"an answer of more than {MAX_ANSWER} bytes")
+        response._content = body  # noqa: SLF001 - as if requests had read it
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn what the library raises into :class:`AuthorityError`."""
+        self._last = None
+        try:
+            yield
+        except messages.Error as error:
+            raise self._problem(error) from None
+        except errors.IssuanceError as error:
+            raise self._problem(error.error) from None
+        except errors.ValidationError as error:
+            raise AuthorityError(REFUSED, _failed_validations(error), self._retry_after_s()) from None
+        except errors.TimeoutError:
+            why = f"not done within order_timeout = {self._section.order_timeout_s:g} s"
+            raise AuthorityError(TIMEOUT, why) from None
+        except RequestException as error:
+            raise AuthorityError(UNREACHABLE, _shortened(str(error))) from None
+        except (errors.Error, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+            # the library's way to say that an answer makes no sense
+            raise self._nonsense(error) from None
+
+    def _problem(self, error: messages.Error) -> AuthorityError:
+        code = error.code
+        result = RATE_LIMITED if code == "rateLimited" else AUTHORITY if code in (None, "serverInternal") else REFUSED
+        return AuthorityError(result, _shortened(str(error)), self._retry_after_s())
+
+    def _nonsense(self, error: Exception) -> AuthorityError:
+        last = self._last
+        if last is not None and not last.ok:
+            result = RATE_LIMITED if last.status_code == 429 else AUTHORITY
+            return AuthorityError(result, f"HTTP status {last.status_code}", self._retry_after_s())
+        return AuthorityError(AUTHORITY, _shortened(f"{type(error).__name__}: {error}"))
+
+    def _retry_after_s(self) -> float:
+        last = self._last
+        return 0.0 if last is None else retry_after_s(last.headers.get("Retry-After", ""), time.time())
+
+
+def _valid(authorization: messages.AuthorizationResource) -> bool:
+    return bool(authorization.body.status == messages.STATUS_VALID)
+
+
+def _challenge_of(authorization: messages.AuthorizationResource, kind: str) -> messages.ChallengeBody:
+    """Return the challenge of one kind; the library does not know tls-alpn-01, so look at what came."""
+    for body in authorization.body.challenges:
+        if body.chall.to_json().get("type") == kind:
+            return body
+    name = authorization.body.identifier.value
+    raise AuthorityError(REFUSED, f"the authority does not offer {kind} for {name}")
+
+
+def _proof(authorization: messages.AuthorizationResource, body: messages.ChallengeBody, key: JWK) -> Challenge:
+    token = body.chall.to_json().get("token")
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        # it becomes a part of a path (section 8.1: base64url, 128 bits at least)
+        raise AuthorityError(AUTHORITY, "a challenge without a token that can be one")
+    thumbprint = b64encode(key.thumbprint(hash_function=hashes.SHA256)).decode()
+    return Challenge(authorization.body.identifier.value, token, f"{token}.{thumbprint}")
+
+
+def _failed_validations(error: errors.ValidationError) -> str:
+    failed = [
+        f"{authorization.body.identifier.value}: {body.error}"
+        for authorization in error.failed_authzrs
+        for body in authorization.body.challenges
+        if body.error is not None
+    ]
+    return _shortened("; ".join(failed))
+
+
+def _shortened(text: str) -> str:
+    return " ".join(text.split())[:MAX_WHY]
