@@ -18,13 +18,12 @@ Kind = Literal["ecdsa", "rsa"]
 @dataclass(frozen=True, slots=True)
 class Staple:
     """
-    An OCSP response for a certificate (RFC 6960), and the seconds since 1970 between which it may be shown.
+    An OCSP response for a certificate (RFC 6960).
 
-    :ivar response: in DER.
+    :ivar response: in DER. :ivar next_update: when it runs out, in seconds since 1970.
     """
 
     response: bytes
-    this_update: float
     next_update: float
 
 
@@ -57,13 +56,15 @@ class Credential:
         """The file's name without its extension: how metrics and log lines call it."""
         return self.file.removesuffix(".pem")
 
+    def is_called(self, word: str) -> bool:
+        """Say whether that is its file's name, with or without .pem."""
+        return word in (self.file, self.name)
+
     def valid_at(self, now: float) -> bool:
         """Say whether it is within its time. :param now: seconds since 1970."""
         return self.not_before <= now <= self.not_after
 
     def ocsp_response(self, now: float) -> bytes | None:
-        """Return the OCSP response to staple, or None where there is none, or none that is still valid."""
+        """Return the OCSP response to staple, or None where there is none, or it ran out. :param now: as above."""
         staple = self.staple
-        if staple is None or not staple.this_update <= now < staple.next_update:
-            return None
-        return staple.response
+        return None if staple is None or now >= staple.next_update else staple.response

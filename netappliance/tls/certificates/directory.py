@@ -8,12 +8,12 @@ begin with a dot, and all that do not end in .pem, are no concern of ours.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from pathlib import Path
 
 from netappliance.tls.certificates.credential import Credential
-from netappliance.tls.certificates.files import CertificateFile, read_file
+from netappliance.tls.certificates.files import CertificateFile, Check, load_alone, read_file
 from netappliance.tls.certificates.refusals import CertificateErrors, Reason, Refusal
 
 #: NAME.pem files of a directory
@@ -22,26 +22,29 @@ MAX_FILES = 10_000
 AUTHORITY = "ca.pem"
 
 
-@dataclass(frozen=True, slots=True)
 class CertificateSet:
     """
-    What a directory held when it was looked at.
+    What a directory held when it was looked at; never changed.
 
-    :ivar files: in the order of their names.
+    :ivar files: what is known of each, by name, in the order of names. :ivar credentials: what is in force, in that
+        order. :ivar refusals: why files are not in force as they are, those of OCSP responses too.
     """
 
-    directory: str
-    files: tuple[CertificateFile, ...] = ()
+    __slots__ = ("credentials", "directory", "files", "refusals")
 
-    @property
-    def credentials(self) -> tuple[Credential, ...]:
-        """What is in force, in the order of the files' names."""
-        return tuple(each.credential for each in self.files if each.credential is not None)
+    def __init__(self, directory: str, files: Iterable[CertificateFile] = ()) -> None:
+        self.directory = directory
+        self.files: Mapping[str, CertificateFile] = {each.file: each for each in sorted(files, key=attrgetter("file"))}
+        known = self.files.values()
+        self.credentials: tuple[Credential, ...] = tuple(
+            each.credential for each in known if each.credential is not None
+        )
+        both = [refusal for each in known for refusal in (each.refusal, each.ocsp_refusal)]
+        self.refusals: tuple[Refusal, ...] = tuple(refusal for refusal in both if refusal is not None)
 
-    @property
-    def refusals(self) -> tuple[Refusal, ...]:
-        """Why files are not in force as they are."""
-        return tuple(each.refusal for each in self.files if each.refusal is not None)
+    def next_beginning(self, now: float) -> float:
+        """Return when the next certificate becomes valid, in seconds since 1970; infinite if none will."""
+        return min((each.not_before for each in self.credentials if each.not_before > now), default=float("inf"))
 
 
 def is_certificate_file(file: str) -> bool:
@@ -49,16 +52,24 @@ def is_certificate_file(file: str) -> bool:
     return file.endswith(".pem") and not file.startswith(".") and file != AUTHORITY and len(file) > len(".pem")
 
 
-def prepare(directory: str, previous: CertificateSet | None = None, *, may_be_empty: bool = False) -> CertificateSet:
+def prepare(
+    directory: str,
+    now: float,
+    previous: CertificateSet | None = None,
+    *,
+    check: Check = load_alone,
+    may_be_empty: bool = False,
+) -> CertificateSet:
     """
     Read a whole directory; blocks. Nothing that runs is touched.
 
-    :param previous: what is in force: credentials that did not change stay the same objects.
-    :param may_be_empty: whether there may be no certificate, nor a directory.
-    :raises CertificateErrors: with everything that is wrong.
+    :param now: seconds since 1970. :param previous: what is in force: credentials that did not change stay the same
+        objects. :param may_be_empty: whether there may be no certificate, nor a directory.
+    :param check: as in :func:`netappliance.tls.certificates.files.read_file`.
+    :raises CertificateErrors: with everything that is wrong. A bad OCSP response is no error: what is known of its file
+        says so.
     """
-    known = {} if previous is None else {each.file: each for each in previous.files}
-    files: list[CertificateFile] = []
+    known = {} if previous is None else previous.files
     try:
         names = sorted(certificate_files(directory))
     except FileNotFoundError as error:
@@ -69,14 +80,14 @@ def prepare(directory: str, previous: CertificateSet | None = None, *, may_be_em
         raise _unreadable(directory, error) from error
     if len(names) > MAX_FILES:
         raise CertificateErrors(directory, [Refusal("", Reason.TOO_MANY, f"holds more than {MAX_FILES} .pem files")])
-    files = [read_file(Path(directory), name, known.get(name)) for name in names]
-    found = CertificateSet(directory, tuple(files))
-    if found.refusals:
-        raise CertificateErrors(directory, found.refusals)
+    files = [read_file(Path(directory), name, now, known.get(name), check=check) for name in names]
+    wrong = [each.refusal for each in files if each.refusal is not None]
+    if wrong:
+        raise CertificateErrors(directory, wrong)
     if not files and not may_be_empty:
         why = "holds no NAME.pem (expected at least one file with a certificate, its chain and its key)"
         raise CertificateErrors(directory, [Refusal("", Reason.NO_CERTIFICATE, why)])
-    return found
+    return CertificateSet(directory, files)
 
 
 def certificate_files(directory: str) -> Iterator[str]:
@@ -89,12 +100,6 @@ def certificate_files(directory: str) -> Iterator[str]:
         for entry in entries:
             if is_certificate_file(entry.name):
                 yield entry.name
-
-
-def changed(current: CertificateSet, files: Iterable[CertificateFile]) -> CertificateSet:
-    """Return a set with some files replaced or added."""
-    known = {each.file: each for each in current.files} | {each.file: each for each in files}
-    return CertificateSet(current.directory, tuple(known[file] for file in sorted(known)))
 
 
 def _unreadable(directory: str, error: OSError) -> CertificateErrors:

@@ -4,99 +4,135 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from OpenSSL.SSL import TLS_SERVER_METHOD, Context
 
-from netappliance.tls.certificates.credential import Credential
+from netappliance.tls.certificates.credential import Credential, Staple
 from netappliance.tls.certificates.loading import load_into
+from netappliance.tls.certificates.ocsp import check_response
 from netappliance.tls.certificates.parsing import parse_credential
 from netappliance.tls.certificates.refusals import Reason, Refusal, Refused
 
-#: size of a NAME.pem, in bytes
+#: size of a NAME.pem, and of a NAME.ocsp, in bytes
 MAX_FILE_BYTES = 256 * 1024
+MAX_OCSP_BYTES = 16 * 1024
 
 #: inode, size, and times of the last change of content and of inode; None where there is no such file
 Stamp = tuple[int, int, int, int] | None
+#: of NAME.pem and of NAME.ocsp
+Stamps = tuple[Stamp, Stamp]
+ABSENT: Stamps = (None, None)
+#: judges a credential that is whole by itself
+Check = Callable[[Credential], None]
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFile:
     """
-    What is known of one NAME.pem.
+    What is known of one NAME.pem and the NAME.ocsp beside it.
 
-    :ivar stamp: of the files that this was read from. :ivar credential: in force, read from them or, where they are
-        refused, from what was there before. :ivar refusal: why the file is not in force as it is.
+    :ivar stamps: of the files that this was read from. :ivar credential: in force, read from them or, where they are
+        refused, from what was there before. :ivar refusal: why NAME.pem is not in force as it is. :ivar ocsp_refusal:
+        the same of NAME.ocsp.
     """
 
     file: str
-    stamp: Stamp
+    stamps: Stamps
     credential: Credential | None
     refusal: Refusal | None = None
+    ocsp_refusal: Refusal | None = None
 
 
-def stamp_of(path: Path) -> Stamp:
+def ocsp_file(file: str) -> str:
+    """Return the name of the OCSP response beside a NAME.pem."""
+    return file.removesuffix(".pem") + ".ocsp"
+
+
+def stamp_of(file: Path | os.DirEntry[str]) -> Stamp:
     """Return what changes when the file does."""
     try:
-        return _stamp(path.stat())
+        status = file.stat()
     except (OSError, ValueError):
         return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def read_file(directory: Path, file: str, before: CertificateFile | None = None) -> CertificateFile:
+def load_alone(credential: Credential) -> None:
+    """Check a credential in the only way that is the same for all listeners. :raises Refused: OpenSSL does."""
+    load_into(Context(TLS_SERVER_METHOD), credential)
+
+
+def read_file(
+    directory: Path, file: str, now: float, before: CertificateFile | None = None, *, check: Check = load_alone
+) -> CertificateFile:
     """
-    Read and judge a file. Blocks for some milliseconds, never for a peer.
+    Read and judge a file and the OCSP response beside it. Blocks for some milliseconds, never for a peer.
 
-    :param before: what was known of it: what it had in force stays so where the file is refused now.
+    :param now: seconds since 1970. :param before: what was known of it: what it had in force stays so where the file is
+        refused now, and stays the same object where nothing has changed. :param check: raises Refused where the
+        settings of a listener do not allow it.
     """
-    stamp: Stamp = None
+    # before it is read: a change while it is read is seen later
+    stamps = stamp_of(directory / file), stamp_of(directory / ocsp_file(file))
+    kept = None if before is None else before.credential
     try:
-        data, stamp = _read(directory / file)
+        data = _read(directory / file, MAX_FILE_BYTES, private=True)
         credential = parse_credential(file, data)
-        # the settings of a listener may be stricter; what no listener takes is found here
-        load_into(Context(TLS_SERVER_METHOD), credential)
+        check(credential)
     except Refused as refused:
-        kept = None if before is None else before.credential
-        refusal = Refusal(file, refused.reason, refused.why)
-        return CertificateFile(file, stamp or stamp_of(directory / file), kept, refusal)
-    if before is not None and before.credential is not None and _same(before.credential, credential):
-        credential = before.credential
-    return CertificateFile(file, stamp, credential)
+        return CertificateFile(file, stamps, kept, Refusal(file, refused.reason, refused.why))
+    staple, refusal = _staple(directory, credential, now, kept)
+    credential = replace(credential, staple=staple)
+    if kept is not None and _same(kept, credential):
+        credential = kept
+    return CertificateFile(file, stamps, credential, None, refusal)
+
+
+def _staple(
+    directory: Path, credential: Credential, now: float, kept: Credential | None
+) -> tuple[Staple | None, Refusal | None]:
+    """Return the response to staple, and why the file's is not the one."""
+    file = ocsp_file(credential.file)
+    try:
+        data = _read(directory / file, MAX_OCSP_BYTES, private=False)
+        return check_response(data, credential, now), None
+    except FileNotFoundError:
+        return None, None
+    except Refused as refused:
+        still_good = kept is not None and kept.fingerprint == credential.fingerprint
+        return kept.staple if kept is not None and still_good else None, Refusal(file, refused.reason, refused.why)
 
 
 def _same(one: Credential, other: Credential) -> bool:
-    return one.fingerprint == other.fingerprint and one.chain == other.chain
+    return (one.fingerprint, one.chain, one.staple) == (other.fingerprint, other.chain, other.staple)
 
 
-def _read(path: Path) -> tuple[bytes, Stamp]:
-    """Return content and stamp, from one descriptor so that they belong together."""
+def _read(path: Path, limit: int, *, private: bool) -> bytes:
+    """Return the content; that of a private file only where it is nobody else's."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            _check_status(os.fstat(descriptor), private=private)
+            with open(descriptor, "rb", closefd=False) as stream:
+                data = stream.read(limit + 1)
+        finally:
+            os.close(descriptor)
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not private:
+            raise
         why = error.strerror if isinstance(error, OSError) else error
         raise Refused(Reason.UNREADABLE, f"cannot be read: {why}") from error
-    try:
-        status = os.fstat(descriptor)
-        _check_status(status)
-        with open(descriptor, "rb", closefd=False) as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise Refused(Reason.UNREADABLE, f"cannot be read: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
-    if len(data) > MAX_FILE_BYTES:
-        raise Refused(Reason.TOO_LARGE, f"is larger than {MAX_FILE_BYTES} bytes")
-    return data, _stamp(status)
+    if len(data) > limit:
+        raise Refused(Reason.TOO_LARGE, f"is larger than {limit} bytes")
+    return data
 
 
-def _check_status(status: os.stat_result) -> None:
+def _check_status(status: os.stat_result, *, private: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise Refused(Reason.UNREADABLE, "is not a regular file")
     mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o077:
+    if private and mode & 0o077:
         raise Refused(Reason.MODE, f"its private key is open to others (mode {mode:04o}; expected 0600)")
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -140,7 +140,7 @@ def _named(ranked: list[Credential], default: str) -> Credential:
     if not default:
         return ranked[0]
     for credential in ranked:
-        if default in (credential.file, credential.name):
+        if credential.is_called(default):
             return credential
     files = ", ".join(each.name for each in ranked[:10]) or "none"
     raise ValueError(f"the name of a file of the directory ({files})")

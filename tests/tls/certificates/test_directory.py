@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,11 +30,11 @@ class PrepareTests(SynchronousTestCase):
         """Put a file there."""
         return Path(credentials.write(self.directory / name))
 
-    def prepared(self, previous: CertificateSet | None = None, **options: bool) -> CertificateSet:
+    def prepared(self, previous: CertificateSet | None = None, **options: Any) -> CertificateSet:
         """Read it."""
-        return prepare(str(self.directory), previous, **options)
+        return prepare(str(self.directory), time.time(), previous, **options)
 
-    def refused(self, **options: bool) -> tuple[str, tuple[Refusal, ...]]:
+    def refused(self, **options: Any) -> tuple[str, tuple[Refusal, ...]]:
         """Return what is said, and the refusals."""
         error = self.assertRaises(CertificateErrors, self.prepared, **options)
         return str(error), error.refusals
@@ -68,11 +70,11 @@ class PrepareTests(SynchronousTestCase):
         text, (refusal,) = self.refused()
         self.assertIn(f"{self.directory}: holds no NAME.pem", text)
         self.assertEqual(refusal.reason, Reason.NO_CERTIFICATE)
-        self.assertEqual(self.prepared(may_be_empty=True).files, ())
+        self.assertEqual(self.prepared(may_be_empty=True).credentials, ())
         self.directory.rmdir()
         text, (refusal,) = self.refused()
         self.assertIn(f"{self.directory}: cannot be read: No such file or directory", text)
-        self.assertEqual(self.prepared(may_be_empty=True).files, ())
+        self.assertEqual(self.prepared(may_be_empty=True).credentials, ())
         self.directory.write_text("a file")
         text, _ = self.refused(may_be_empty=True)
         self.assertIn("Not a directory", text)

@@ -251,10 +251,8 @@ class StapleTests(SynchronousTestCase):
     """The response of a credential."""
 
     def test_is_shown_while_it_is_valid(self) -> None:
-        """From thisUpdate until before nextUpdate."""
+        """Until nextUpdate."""
         plain = parse_credential("a.pem", LEAF.pem)
         self.assertIsNone(plain.ocsp_response(50.0))
-        stapled = replace(plain, staple=Staple(b"response", 10.0, 20.0))
-        self.assertEqual(
-            [stapled.ocsp_response(now) for now in (9.0, 10.0, 19.9, 20.0)], [None, b"response", b"response", None]
-        )
+        stapled = replace(plain, staple=Staple(b"response", 20.0))
+        self.assertEqual([stapled.ocsp_response(now) for now in (19.9, 20.0)], [b"response", None])
