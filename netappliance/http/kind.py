@@ -57,6 +57,7 @@ class HttpKind:
         from netappliance.http.collector import HttpCollector
         from netappliance.http.service import HttpService
         from netappliance.logs.access_log import AccessLog
+        from netappliance.tls.following import following
 
         routes = shared_routes(appliance).of(section.name)
         pools = shared_pools(appliance)
@@ -70,8 +71,7 @@ class HttpKind:
         appliance.shared(HttpChallenges, HttpChallenges).join(service.frontend.router)
         appliance.listeners[self.kind, section.name] = service.listeners
         appliance.collectors.append(HttpCollector(service.frontend))
-        return service
-
+        return service if tls is None else following(service, tls, appliance.reactor)
 
     def tls(self, section: HttpSection, appliance: Appliance) -> TlsServer | None:
         """Return how TLS is ended: not at all."""
@@ -92,6 +92,7 @@ class HttpsKind(HttpKind):
 
     def tls(self, section: HttpSection, appliance: Appliance) -> TlsServer | None:
         """Return how TLS is ended."""
+        from netappliance.tls.certificates.statistics import CertificateCollector
         from netappliance.tls.collector import TlsCollector
         from netappliance.tls.server import make_server
 
@@ -99,6 +100,7 @@ class HttpsKind(HttpKind):
             raise TypeError("an [https] section is expected")
         server = make_server(f"[https {section.name}]", section.tls, strict_alpn=True, wall=time.time)
         appliance.collectors.append(TlsCollector(section.name, server.statistics))
+        appliance.collectors.append(CertificateCollector(section.name, server.certificates))
         return server
 
 

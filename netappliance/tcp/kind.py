@@ -50,7 +50,9 @@ class TcpKind:
         """Build the proxy."""
         from netappliance.tcp.collector import HelloCollector
         from netappliance.tcp.service import SharedAddresses, TcpService
+        from netappliance.tls.certificates.statistics import CertificateCollector
         from netappliance.tls.collector import TlsCollector
+        from netappliance.tls.following import following
         from netappliance.tls.server import make_server
 
         cluster, options = appliance.clusters[section.cluster], appliance.listen_options(section)
@@ -59,11 +61,12 @@ class TcpKind:
         if section.tls:
             tls = make_server(f"[tcp {section.name}]", section.tls_keys, strict_alpn=False, wall=time.time)
             appliance.collectors.append(TlsCollector(section.name, tls.statistics))
+            appliance.collectors.append(CertificateCollector(section.name, tls.certificates))
         service = TcpService(section, cluster, appliance.plane, options, shared, tls)
         if service.terms.passing is not None:
             appliance.collectors.append(HelloCollector(section.name, service.terms.passing.counts))
         appliance.listeners[self.kind, section.name] = service.listeners
-        return service
+        return service if tls is None else following(service, tls, appliance.reactor)
 
 
 def _check_sharing(section: TcpSection, configuration: Configuration) -> Iterator[ConfigProblem]:

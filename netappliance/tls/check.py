@@ -16,7 +16,8 @@ from netappliance.tls.keys import TlsKeys
 def check_tls(title: str, keys: TlsKeys) -> Iterator[ConfigProblem]:
     """Yield a problem for every certificate and setting that cannot be used. :param title: of the section."""
     try:
-        Selection(prepare(keys.certificates).credentials, time.time(), keys.default_certificate)
+        now = time.time()
+        Selection(prepare(keys.certificates, now).credentials, now, keys.default_certificate)
     except CertificateErrors as error:
         for refusal in error.refusals:
             expected = "NAME.pem files of mode 0600, each with certificate, chain and key"

@@ -13,10 +13,11 @@ from OpenSSL._util import lib
 from twisted.logger import Logger
 
 from netappliance.tls import alerts, handshakes
-from netappliance.tls.certificates.directory import prepare
+from netappliance.tls.certificates.directory import CertificateSet, prepare
 from netappliance.tls.certificates.loading import load_into
 from netappliance.tls.certificates.refusals import Refused
 from netappliance.tls.certificates.selection import Selection, Served
+from netappliance.tls.certificates.statistics import CertificateStatistics
 from netappliance.tls.client_hello import ClientHello, HelloRefusal
 from netappliance.tls.contexts import server_context
 from netappliance.tls.facts import ClientCertificate, TlsFacts
@@ -46,7 +47,7 @@ class TlsServer:
     :param label: the section in words of the file, for the log. :param keys: its keys.
     :param strict_alpn: refuse clients that offer application protocols, but none of ours.
     :param wall: seconds since 1970. :ivar selection: the certificates; may be replaced at any time.
-    :ivar statistics: of its handshakes.
+    :ivar certificates: what is known of their files. :ivar statistics: of its handshakes.
     :ivar plain_answer: what a client gets that speaks HTTP without TLS; empty = nothing.
     """
 
@@ -57,6 +58,7 @@ class TlsServer:
         self.label = label
         self.keys = keys
         self.selection = selection
+        self.certificates = CertificateStatistics(CertificateSet(keys.certificates))
         self.statistics = HandshakeStatistics()
         self._strict_alpn = strict_alpn
         self._wall = wall
@@ -64,6 +66,10 @@ class TlsServer:
         self.plain_answer = b""
         self._base = server_context(keys)
         self._renew_at = 0.0
+
+    def select(self, certificates: CertificateSet) -> Selection:
+        """Return the choice among certificates that changed; the contexts of those that did not are kept."""
+        return Selection(certificates.credentials, self._wall(), self.keys.default_certificate, self.selection)
 
     def begin(self, sock: SocketType, hello: ClientHello, now: float) -> tuple[SSL.Connection, Served] | HelloRefusal:
         """
@@ -138,8 +144,12 @@ def make_server(label: str, keys: TlsKeys, *, strict_alpn: bool, wall: Callable[
 
     :raises CertificateErrors: they cannot be used. :raises ValueError: a setting cannot be had.
     """
-    selection = Selection(prepare(keys.certificates).credentials, wall(), keys.default_certificate)
-    return TlsServer(label, keys, selection, strict_alpn=strict_alpn, wall=wall)
+    now = wall()
+    certificates = prepare(keys.certificates, now)
+    selection = Selection(certificates.credentials, now, keys.default_certificate)
+    server = TlsServer(label, keys, selection, strict_alpn=strict_alpn, wall=wall)
+    server.certificates = CertificateStatistics(certificates)
+    return server
 
 
 def client_certificate(connection: SSL.Connection) -> ClientCertificate | None:

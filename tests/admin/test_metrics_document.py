@@ -13,6 +13,9 @@ from netappliance.http.statistics import Refusals, RequestStatistics
 from netappliance.sessions.reasons import Cause, Phase, Side
 from netappliance.tcp.collector import HelloCollector
 from netappliance.tls import handshakes
+from netappliance.tls.certificates.directory import CertificateSet
+from netappliance.tls.certificates.refusals import Reason
+from netappliance.tls.certificates.statistics import CertificateCollector, CertificateStatistics
 from netappliance.tls.collector import TlsCollector
 from netappliance.tls.handshakes import HandshakeStatistics
 from netappliance.tls.passing import RESULTS
@@ -41,7 +44,8 @@ class MetricsDocumentTests(SynchronousTestCase):
         service = HttpCollector(FakeHttpService())  # type: ignore[arg-type]
         ours = FakeAppliance().own_collectors()
         tls = [HelloCollector("front", {"ok": 1}), TlsCollector("front", HandshakeStatistics())]
-        collectors = [*ours, service, PoolCollector({}), FilterCollector([]), *tls]
+        certificates = CertificateCollector("front", CertificateStatistics(CertificateSet("var/tls")))
+        collectors = [*ours, service, PoolCollector({}), FilterCollector([]), *tls, certificates]
         for family in CombinedCollector(collectors).collect():
             name = family.name.removeprefix(PREFIX) + ("_total" if family.type == "counter" else "")
             rows = [row for row in DOCUMENT.splitlines() if f"`{name}`" in row and row.startswith("|")]
@@ -51,7 +55,9 @@ class MetricsDocumentTests(SynchronousTestCase):
                 self.assertIn(label, rows[0].split("|")[3], name)
 
     def test_all_words_are_explained(self) -> None:
-        """Every side, phase and cause is in the lists, and what may become of a ClientHello."""
+        """Every side, phase and cause is in the lists, what may become of a ClientHello, and why a file is refused."""
+        for reason in Reason:
+            self.assertIn(f"`{reason.value}`", DOCUMENT)
         for result in (*RESULTS, *handshakes.RESULTS):
             self.assertIn(f"`{result}`", DOCUMENT)
         for words in (Side, Phase, Cause):

@@ -44,7 +44,7 @@ class OpeningTestCase(SynchronousTestCase):
     def server(self, *, strict_alpn: bool = True, **changes: Any) -> TlsServer:
         """Return one whose keys have their defaults but for these."""
         keys = dataclasses.replace(TlsKeys(certificates=str(self.folder)), **changes)
-        selection = Selection(prepare(str(self.folder)).credentials, WALL, keys.default_certificate)
+        selection = Selection(prepare(str(self.folder), WALL).credentials, WALL, keys.default_certificate)
         made = TlsServer("[https x]", keys, selection, strict_alpn=strict_alpn, wall=lambda: WALL)
         made.plain_answer = b"HTTP/1.1 400 Bad Request\r\n\r\n"
         return made

@@ -10,15 +10,19 @@ from netappliance.tls.certificates.files import ABSENT, CertificateFile, Stamps
 from netappliance.tls.certificates.refusals import Reason, Refusal
 
 #: looks after which a file that changes all the time is read as it is
-MAX_LOOKS = 5
+MAX_LOOKS = 20
 
 
 class Settling:
-    """Finds the files that have changed and come to rest, so that one that is being written is not read half."""
+    """
+    Finds the files that have changed and come to rest, so that one that is being written is not read half.
+
+    :ivar moving: those that have changed and are waited for -> their last stamps, and how often they have been seen to
+        differ from what is known.
+    """
 
     def __init__(self) -> None:
-        #: file -> its last stamps, and how often it has been seen to differ from what is known
-        self._moving: dict[str, tuple[Stamps | None, int]] = {}
+        self.moving: dict[str, tuple[Stamps | None, int]] = {}
 
     def look(self, changed: Mapping[str, Stamps | None]) -> list[str]:
         """
@@ -26,7 +30,7 @@ class Settling:
 
         :param changed: stamps of all files that differ from what is known; None for those that are gone.
         """
-        before, self._moving = self._moving, {}
+        before, self.moving = self.moving, {}
         settled = []
         for file in sorted(changed):
             last = before.get(file)
@@ -34,7 +38,7 @@ class Settling:
             if last == (changed[file], looks) or looks + 1 >= MAX_LOOKS:
                 settled.append(file)
             else:
-                self._moving[file] = changed[file], looks + 1
+                self.moving[file] = changed[file], looks + 1
         return settled
 
 

@@ -13,7 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from netappliance.tls.certificates.credential import Credential
-from netappliance.tls.certificates.files import CertificateFile, Check, load_alone, read_file
+from netappliance.tls.certificates.files import CertificateFile, read_file
 from netappliance.tls.certificates.refusals import CertificateErrors, Reason, Refusal
 
 #: NAME.pem files of a directory
@@ -57,15 +57,13 @@ def prepare(
     now: float,
     previous: CertificateSet | None = None,
     *,
-    check: Check = load_alone,
     may_be_empty: bool = False,
 ) -> CertificateSet:
     """
-    Read a whole directory; blocks. Nothing that runs is touched.
+    Read a whole directory; blocks for a millisecond or two for each file. Nothing that runs is touched.
 
     :param now: seconds since 1970. :param previous: what is in force: credentials that did not change stay the same
         objects. :param may_be_empty: whether there may be no certificate, nor a directory.
-    :param check: as in :func:`netappliance.tls.certificates.files.read_file`.
     :raises CertificateErrors: with everything that is wrong. A bad OCSP response is no error: what is known of its file
         says so.
     """
@@ -80,7 +78,7 @@ def prepare(
         raise _unreadable(directory, error) from error
     if len(names) > MAX_FILES:
         raise CertificateErrors(directory, [Refusal("", Reason.TOO_MANY, f"holds more than {MAX_FILES} .pem files")])
-    files = [read_file(Path(directory), name, now, known.get(name), check=check) for name in names]
+    files = [read_file(Path(directory), name, now, known.get(name)) for name in names]
     wrong = [each.refusal for each in files if each.refusal is not None]
     if wrong:
         raise CertificateErrors(directory, wrong)

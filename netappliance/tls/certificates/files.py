@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,8 +24,6 @@ Stamp = tuple[int, int, int, int] | None
 #: of NAME.pem and of NAME.ocsp
 Stamps = tuple[Stamp, Stamp]
 ABSENT: Stamps = (None, None)
-#: judges a credential that is whole by itself
-Check = Callable[[Credential], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +57,12 @@ def stamp_of(file: Path | os.DirEntry[str]) -> Stamp:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def load_alone(credential: Credential) -> None:
-    """Check a credential in the only way that is the same for all listeners. :raises Refused: OpenSSL does."""
-    load_into(Context(TLS_SERVER_METHOD), credential)
-
-
-def read_file(
-    directory: Path, file: str, now: float, before: CertificateFile | None = None, *, check: Check = load_alone
-) -> CertificateFile:
+def read_file(directory: Path, file: str, now: float, before: CertificateFile | None = None) -> CertificateFile:
     """
     Read and judge a file and the OCSP response beside it. Blocks for some milliseconds, never for a peer.
 
     :param now: seconds since 1970. :param before: what was known of it: what it had in force stays so where the file is
-        refused now, and stays the same object where nothing has changed. :param check: raises Refused where the
-        settings of a listener do not allow it.
+        refused now, and stays the same object where nothing has changed.
     """
     # before it is read: a change while it is read is seen later
     stamps = stamp_of(directory / file), stamp_of(directory / ocsp_file(file))
@@ -81,7 +70,8 @@ def read_file(
     try:
         data = _read(directory / file, MAX_FILE_BYTES, private=True)
         credential = parse_credential(file, data)
-        check(credential)
+        # what OpenSSL does not take is found now, not when a client asks for it
+        load_into(Context(TLS_SERVER_METHOD), credential)
     except Refused as refused:
         return CertificateFile(file, stamps, kept, Refusal(file, refused.reason, refused.why))
     staple, refusal = _staple(directory, credential, now, kept)

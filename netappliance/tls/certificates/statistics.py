@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -35,40 +35,35 @@ class CertificateStatistics:
 
 
 class CertificateCollector(Collector):
-    """Read at scrape time."""
+    """Of one listener, read at scrape time."""
 
-    def __init__(self, listeners: Callable[[], Mapping[str, CertificateStatistics]]) -> None:
-        """:param listeners: returns them by the names of their sections."""
-        self._listeners = listeners
+    def __init__(self, listener: str, statistics: CertificateStatistics) -> None:
+        """:param listener: the name of its section."""
+        self._listener = listener
+        self._statistics = statistics
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
-        listeners = self._listeners()
-        yield from self._times(listeners)
+        yield from self._times()
         bad = GaugeMetricFamily(PREFIX + "bad_files", "Files that are not in force as they are.", labels=["listener"])
-        changes = CounterMetricFamily(
-            PREFIX + "changes", "Times that changed files were taken up.", labels=["listener"]
-        )
-        refusals = CounterMetricFamily(
-            PREFIX + "refusals", "Changed files that were refused.", labels=["listener", "reason"]
-        )
-        for listener, statistics in listeners.items():
-            bad.add_metric([listener], statistics.bad_files)
-            changes.add_metric([listener], statistics.changes)
-            for reason in Reason:
-                refusals.add_metric([listener, reason.value], statistics.refusals[reason])
+        bad.add_metric([self._listener], self._statistics.bad_files)
+        text = "Times that changed certificates were put in force."
+        changes = CounterMetricFamily(PREFIX + "changes", text, labels=["listener"])
+        changes.add_metric([self._listener], self._statistics.changes)
+        text = "Changed files that were refused."
+        refusals = CounterMetricFamily(PREFIX + "refusals", text, labels=["listener", "reason"])
+        for reason in Reason:
+            refusals.add_metric([self._listener, reason.value], self._statistics.refusals[reason])
         yield from (bad, changes, refusals)
 
-    @staticmethod
-    def _times(listeners: Mapping[str, CertificateStatistics]) -> Iterator[Metric]:
+    def _times(self) -> Iterator[Metric]:
         labels = ["listener", "name"]
         text = "When the certificate expires, in seconds since 1970."
         expires = GaugeMetricFamily(PREFIX + "expires_timestamp_seconds", text, labels=labels)
-        text = "When the stapled OCSP response runs out, in seconds since 1970."
+        text = "When the OCSP response that is stapled runs out, in seconds since 1970."
         ocsp = GaugeMetricFamily(PREFIX + "ocsp_expires_timestamp_seconds", text, labels=labels)
-        for listener, statistics in listeners.items():
-            for credential in statistics.current.credentials:
-                expires.add_metric([listener, credential.name], credential.not_after)
-                if credential.staple is not None:
-                    ocsp.add_metric([listener, credential.name], credential.staple.next_update)
+        for credential in self._statistics.current.credentials:
+            expires.add_metric([self._listener, credential.name], credential.not_after)
+            if credential.staple is not None:
+                ocsp.add_metric([self._listener, credential.name], credential.staple.next_update)
         yield from (expires, ocsp)

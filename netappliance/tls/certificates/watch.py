@@ -26,10 +26,8 @@ from netappliance.tls.certificates.directory import MAX_FILES, CertificateSet, i
 from netappliance.tls.certificates.expiry import ExpiryNotices
 from netappliance.tls.certificates.files import (
     CertificateFile,
-    Check,
     Stamp,
     Stamps,
-    load_alone,
     ocsp_file,
     read_file,
     stamp_of,
@@ -39,8 +37,9 @@ from netappliance.tls.certificates.statistics import CertificateStatistics
 
 _log = Logger()
 
-#: seconds from the end of a look to the next one
+#: seconds from the end of a look to the next one; and where something has changed that may still be written
 INTERVAL_S = 2.0
+SETTLE_S = 1.0
 #: files that are looked at between two turns of the reactor
 SLICE = 50
 
@@ -63,7 +62,6 @@ class CertificateWatch(Service, Generic[T]):
         swap: Callable[[T], None],
         reactor: Any,
         *,
-        check: Check = load_alone,
         default: str = "",
         may_be_empty: bool = False,
         wall: Callable[[], float] = time.time,
@@ -75,7 +73,6 @@ class CertificateWatch(Service, Generic[T]):
         :param build: makes what serves a set, in a thread; certificates that did not change are the same objects as
             before. It is called again with the same set when one of them becomes valid. Where it raises, the old stays.
         :param swap: puts that in force, between two events.
-        :param check: as in :func:`netappliance.tls.certificates.files.read_file`.
         :param default, may_be_empty: as in :func:`netappliance.tls.certificates.changes.merged`.
         :param wall: seconds since 1970. :param in_thread: runs a function in a thread; the reactor's unless given.
         """
@@ -85,7 +82,6 @@ class CertificateWatch(Service, Generic[T]):
         self._build = build
         self._swap = swap
         self._reactor = reactor
-        self._read = partial(read_file, check=check)
         self._default = default
         self._may_be_empty = may_be_empty
         self._wall = wall
@@ -126,7 +122,7 @@ class CertificateWatch(Service, Generic[T]):
 
     def _again(self, _: object) -> None:
         if self.running:
-            self._next = self._reactor.callLater(INTERVAL_S, self._look)
+            self._next = self._reactor.callLater(SETTLE_S if self._settling.moving else INTERVAL_S, self._look)
 
     def _failed(self, failure: Failure) -> None:
         if self.running:
@@ -184,7 +180,7 @@ class CertificateWatch(Service, Generic[T]):
                 # one after the other: each keeps the interpreter for a millisecond
                 directory = Path(self._directory)
                 known = before.files.get(file)
-                read.append((yield self._in_thread(self._read, directory, file, self._wall(), known)))
+                read.append((yield self._in_thread(read_file, directory, file, self._wall(), known)))
         merge = partial(merged, default=self._default, may_be_empty=self._may_be_empty)
         after: CertificateSet = yield self._in_thread(merge, before, read, removed)
         if not self.running:
