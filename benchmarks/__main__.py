@@ -9,13 +9,27 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import http, http_peers, soak, soak_healing, soak_http, tcp, tcp_peers, tracker, udp, udp_peers
+from benchmarks import (
+    http,
+    http_peers,
+    soak,
+    soak_healing,
+    soak_hellos,
+    soak_http,
+    tcp,
+    tcp_peers,
+    tracker,
+    udp,
+    udp_peers,
+)
 from benchmarks.builds import Build, compiled, pure
 from benchmarks.plan import Plan, chosen
 from benchmarks.report import Report
 from benchmarks.rows import COMPILED, OURS, PURE
 
 SUITES = {"tcp": tcp, "udp": udp, "http": http, "tracker": tracker}
+#: proofs that are no benchmarks
+SOAKS = ("healing", "hellos")
 ROWS = tuple(row for suite in SUITES.values() for row in suite.ROWS)
 PROXIES = tuple({**dict.fromkeys(OURS), **tcp_peers.PEERS, **udp_peers.PEERS, **http_peers.PEERS})
 
@@ -23,7 +37,7 @@ PROXIES = tuple({**dict.fromkeys(OURS), **tcp_peers.PEERS, **udp_peers.PEERS, **
 def arguments() -> argparse.ArgumentParser:
     """What the command understands."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", choices=(*SUITES, "healing"), help="one suite; healing is one of the soak")
+    parser.add_argument("--only", choices=(*SUITES, *SOAKS), help=f"one suite; of the soak alone: {', '.join(SOAKS)}")
     parser.add_argument("--rows", default="", help=f"some rows, separated by commas: {', '.join(ROWS)}")
     names = ", ".join(name.replace(" ", "-") for name in PROXIES)
     parser.add_argument("--proxies", default="", help=f"some proxies, separated by commas: {names}")
@@ -32,6 +46,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=int, help="so many seconds for each measurement")
     parser.add_argument("--soak", action="store_true", help="the long proofs instead")
     parser.add_argument("--gib", type=float, default=10, help="GiB of HTTP bodies in the soak")
+    parser.add_argument("--hellos", type=int, default=1_000_000, help="broken ClientHellos in the soak")
     return parser
 
 
@@ -58,9 +73,11 @@ def main() -> None:
             soak_http.run(int(options.gib * 2**30))
         if options.only in (None, "healing"):
             soak_healing.run(60)
+        if options.only in (None, "hellos"):
+            soak_hellos.run(options.hellos)
         return
-    if options.only == "healing":
-        parser.error("healing needs --soak")
+    if options.only in SOAKS:
+        parser.error(f"{options.only} needs --soak")
     try:
         wanted = plan(options)
     except ValueError as error:
