@@ -127,7 +127,7 @@ ROOMS: dict[str, set[str]] = {
         *("clusters", "config", "dataplane", "endpoints", "errors", "interfaces", "logs", "metrics", "process"),
         "sessions",
     },
-    "acme": {"admin", "config", "errors", "http", "interfaces", "process"},
+    "acme": {"admin", "config", "errors", "http", "interfaces", "process", "tls"},
     "tracker": {"admin", "config", "errors", "interfaces", "logs", "metrics", "process", "sessions"},
     "testing": {"clusters", "config", "errors", "http", "interfaces", "sessions", "tracker", "udp"},
     "application": {"config", "errors", "process"},

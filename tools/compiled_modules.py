@@ -52,6 +52,7 @@ ROOMS = (
 #: module or folder of a room, or imported by one -> why it stays interpreted
 INTERPRETED = {
     "tls/certificates/": "read at the start, and by a thread when files change",
+    "tls/challenges.py": "runs while a certificate is ordered",
     "tls/contexts.py": "runs once a certificate",
     "tls/errors.py": "mypyc makes no subclass of OSError",
     "tls/keys.py": "read at the start",

@@ -29,9 +29,13 @@ class AcmeKind:
 
     def check(self, section: AcmeSection, configuration: Configuration) -> Iterator[ConfigProblem]:
         """Somebody must answer the challenges, and the authority's bundle must be one."""
+        ends_tls = configuration.sections("https") + tuple(each for each in configuration.sections("tcp") if each.tls)
         if section.challenge == "http-01" and not configuration.sections("http"):
             why = "nobody would answer: there is no [http NAME] section"
             yield ConfigProblem("acme", "challenge", why, section.challenge, "one that is reached on port 80")
+        if section.challenge == "tls-alpn-01" and not ends_tls:
+            why = "nobody would answer: there is no [https NAME] section, nor a [tcp NAME] with tls = yes"
+            yield ConfigProblem("acme", "challenge", why, section.challenge, "one that is reached on port 443")
         if section.ca:
             try:
                 ssl.create_default_context(cafile=section.ca)
@@ -47,10 +51,13 @@ class AcmeKind:
         from netappliance.acme.service import AcmeService
         from netappliance.acme.store import Store
         from netappliance.http.challenges import HttpChallenges
+        from netappliance.tls.challenges import TlsAlpnChallenges
 
         store = Store(section.store)
         authority = LibraryAuthority(section, store)
-        proofs = appliance.shared(HttpChallenges, HttpChallenges)
+        by_http = appliance.shared(HttpChallenges, HttpChallenges)
+        by_tls = appliance.shared(TlsAlpnChallenges, TlsAlpnChallenges)
+        proofs = by_http if section.challenge == "http-01" else by_tls
         service = AcmeService(section, store, authority, proofs, appliance.reactor, appliance.rng)
         appliance.collectors.append(AcmeCollector(service))
         appliance.pages[PATH] = lambda _may_change: acme_page(service)

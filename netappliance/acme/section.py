@@ -49,9 +49,10 @@ class AcmeSection:
         example="example.org www.example.org",
     )
     challenge: str = option(
-        values.choice("http-01"),
+        values.choice("http-01", "tls-alpn-01"),
         "http-01",
-        doc="How names are proven: over HTTP on port 80, answered by every [http] section before its routes.",
+        doc="How names are proven: over HTTP on port 80, answered by every [http] section before its routes; or in a "
+        "TLS handshake on port 443, answered by every section that ends TLS.",
     )
     key_type: str = option(
         values.choice("ecdsa", "rsa"),

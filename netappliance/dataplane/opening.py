@@ -23,6 +23,8 @@ from netappliance.tls.server import TlsServer
 HEADER_FIN: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.FIN)
 TIMEOUT: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TIMEOUT)
 MALFORMED: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.PROTOCOL)
+#: an authority has seen the proof of a name (RFC 8737 section 3): the connection is of no further use
+PROVEN: Final = CloseReason(Side.PROXY, Phase.HANDSHAKE, Cause.POLICY)
 TLS_FAILED: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.TLS)
 
 #: bytes of a PROXY header that are looked at in one call
@@ -210,6 +212,8 @@ class Opening:
         if moving.connection is None:
             raise RuntimeError("a handshake without a connection")
         self.facts = tls.ended(moving.connection, self._connecting, hello)
+        if self.facts is None:
+            raise OpeningFailed(PROVEN, {"tls": "acme-tls/1", **_name(hello)})
         self.hello = self._connecting = None
         return True
 

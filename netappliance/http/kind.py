@@ -93,12 +93,14 @@ class HttpsKind(HttpKind):
     def tls(self, section: HttpSection, appliance: Appliance) -> TlsServer | None:
         """Return how TLS is ended."""
         from netappliance.tls.certificates.statistics import CertificateCollector
+        from netappliance.tls.challenges import TlsAlpnChallenges
         from netappliance.tls.collector import TlsCollector
         from netappliance.tls.server import make_server
 
         if not isinstance(section, HttpsSection):
             raise TypeError("an [https] section is expected")
         server = make_server(f"[https {section.name}]", section.tls, strict_alpn=True, wall=time.time)
+        server.challenges = appliance.shared(TlsAlpnChallenges, TlsAlpnChallenges)
         appliance.collectors.append(TlsCollector(section.name, server.statistics))
         appliance.collectors.append(CertificateCollector(section.name, server.certificates))
         return server

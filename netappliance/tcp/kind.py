@@ -51,6 +51,7 @@ class TcpKind:
         from netappliance.tcp.collector import HelloCollector
         from netappliance.tcp.service import SharedAddresses, TcpService
         from netappliance.tls.certificates.statistics import CertificateCollector
+        from netappliance.tls.challenges import TlsAlpnChallenges
         from netappliance.tls.collector import TlsCollector
         from netappliance.tls.following import following
         from netappliance.tls.server import make_server
@@ -60,6 +61,7 @@ class TcpKind:
         tls = None
         if section.tls:
             tls = make_server(f"[tcp {section.name}]", section.tls_keys, strict_alpn=False, wall=time.time)
+            tls.challenges = appliance.shared(TlsAlpnChallenges, TlsAlpnChallenges)
             appliance.collectors.append(TlsCollector(section.name, tls.statistics))
             appliance.collectors.append(CertificateCollector(section.name, tls.certificates))
         service = TcpService(section, cluster, appliance.plane, options, shared, tls)

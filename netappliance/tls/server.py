@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from socket import SocketType
-from typing import Any
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import DNSName, ExtensionNotFound, RFC822Name, SubjectAlternativeName, UniformResourceIdentifier
@@ -18,6 +18,7 @@ from netappliance.tls.certificates.loading import load_into
 from netappliance.tls.certificates.refusals import Refused
 from netappliance.tls.certificates.selection import Selection, Served
 from netappliance.tls.certificates.statistics import CertificateStatistics
+from netappliance.tls.challenges import PROTOCOL, TlsAlpnChallenges
 from netappliance.tls.client_hello import ClientHello, HelloRefusal
 from netappliance.tls.contexts import server_context
 from netappliance.tls.facts import ClientCertificate, TlsFacts
@@ -27,6 +28,7 @@ from netappliance.tls.keys import TlsKeys
 _log = Logger(__name__)
 
 _VERSIONS = {"TLSv1.2": "1.2", "TLSv1.3": "1.3"}
+_ONLY_ACME: Final = (PROTOCOL,)
 NOTHING_TO_SHOW = HelloRefusal(
     handshakes.NO_CERTIFICATE, "there is no certificate to show", alerts.fatal_alert(alerts.INTERNAL_ERROR)
 )
@@ -48,6 +50,7 @@ class TlsServer:
     :param strict_alpn: refuse clients that offer application protocols, but none of ours.
     :param wall: seconds since 1970. :ivar selection: the certificates; may be replaced at any time.
     :ivar certificates: what is known of their files. :ivar statistics: of its handshakes.
+    :ivar challenges: of names whose proof is under way, if anybody proves them.
     :ivar plain_answer: what a client gets that speaks HTTP without TLS; empty = nothing.
     """
 
@@ -64,6 +67,7 @@ class TlsServer:
         self._wall = wall
         self._protocols = frozenset(keys.alpn)
         self.plain_answer = b""
+        self.challenges: TlsAlpnChallenges | None = None
         self._base = server_context(keys)
         self._renew_at = 0.0
 
@@ -77,6 +81,14 @@ class TlsServer:
 
         :param now: monotonic seconds.
         """
+        challenges = self.challenges
+        if challenges is not None and hello.alpn == _ONLY_ACME:
+            proof = challenges.find(hello.server_name)
+            if proof is not None:
+                proving: Any = sock
+                connection = SSL.Connection(proof.context, proving)
+                connection.set_accept_state()
+                return connection, proof
         if self._strict_alpn and hello.alpn and self._protocols.isdisjoint(hello.alpn):
             return NO_PROTOCOL
         served = self.selection.choose(hello.server_name)
@@ -121,11 +133,13 @@ class TlsServer:
                 return credential.ocsp_response(self._wall()) or b""
         return b""
 
-    def ended(self, connection: SSL.Connection, served: Served, hello: ClientHello) -> TlsFacts:
-        """Note a handshake that succeeded, and return what it came to."""
+    def ended(self, connection: SSL.Connection, served: Served, hello: ClientHello) -> TlsFacts | None:
+        """Note a handshake that succeeded, and return what it came to; None = a proof, after which nothing comes."""
         version = _VERSIONS.get(connection.get_protocol_version_name(), "none")
         resumed = lib.SSL_session_reused(connection._ssl) == 1  # noqa: SLF001 - pyOpenSSL has no call for it
         self.statistics.count(handshakes.OK, version, resumed=resumed)
+        if not served.credentials:
+            return None
         return TlsFacts(
             version,
             connection.get_cipher_name() or "",

@@ -46,6 +46,9 @@ class CheckTests(SynchronousTestCase):
         """Without a listener no name can be proven."""
         (problem,) = self.problems("names = example.org", "")
         self.assertIn("[acme] challenge: nobody would answer: there is no [http NAME] section", problem)
+        plain = "[cluster c]\nbackends = 127.0.0.1:1\n[tcp x]\nlisten = tcp:9000\ncluster = c\n"
+        (problem,) = self.problems("names = example.org\nchallenge = tls-alpn-01", plain + HTTP)
+        self.assertIn("[acme] challenge: nobody would answer: there is no [https NAME] section, nor a [tcp", problem)
 
     def test_a_bundle_is_read(self) -> None:
         """A missing one and garbage are errors; a good one is none."""

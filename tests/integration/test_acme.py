@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 
+from tests.certificates import self_signed
 from tests.integration.pebble import Pebble, find
 from tests.integration.support import Proxy, ProxyTestCase, free_ports, silent, wait_for
 
@@ -77,6 +78,23 @@ class OrderTests(AcmeTestCase):
         lines = [json.loads(line) for line in proxy.access_lines()]
         self.assertEqual({line["route"] for line in lines}, {"acme-challenge"})
         self.assertEqual(proxy.metric("acme_orders_total", result="ok"), 2)
+
+    def test_certificates_are_ordered_by_tls_alpn_01(self) -> None:
+        """In handshakes with a listener that has certificates of its own, and asks clients for theirs."""
+        pebble = self.authority()
+        folder = Path(tempfile.mkdtemp(prefix="tls"))
+        self.addCleanup(rmtree, folder)
+        self_signed("localhost").write(folder / "localhost.pem")
+        listen = f"listen = tcp:{self.tls_port}:interface=127.0.0.1\n"
+        backend = "[cluster nowhere]\nbackends = 127.0.0.1:1\n"
+        for section in ("[https web]\n", f"{backend}[tcp web]\ncluster = nowhere\ntls = yes\n"):
+            tls = f"{section}{listen}certificates = {folder}\nclient_ca = {pebble.ca}\n"
+            config = self.config(pebble, "example.org www.example.org", f"challenge = tls-alpn-01\n{tls}")
+            proxy = self.proxy(config)
+            self.wait_ended(proxy, "ok")
+            self.assertFalse(any("acme-challenge" in line for line in proxy.access_lines()))
+            self.assertGreaterEqual(proxy.closed("proxy/handshake/policy"), 2)
+            self.check_end(proxy)
 
     def test_a_restart_orders_nothing(self) -> None:
         """And uses the account that it has when it must."""
