@@ -85,7 +85,8 @@ class IBalancer(Interface):
         The configured backends changed.
 
         :param members: sequence of :class:`netappliance.clusters.backend.Backend`, usable now or not. What must be
-            equal in all processes may depend on ids and weights of these alone.
+            equal in all processes may depend on ``id`` and ``full_weight`` of these alone. Their ``weight`` is what
+            they are to get now: with ``slow_start`` it changes from second to second, and only the ratios count.
         """
 
     def choose(backends, key, now):  # type: ignore[no-untyped-def]

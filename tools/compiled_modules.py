@@ -11,11 +11,15 @@ from pathlib import Path
 
 #: folders (with all below them) and single modules, below ``netappliance/``
 ROOMS = (
+    "clusters/availability.py",
     "clusters/backend.py",
     "clusters/backoff.py",
     "clusters/balancing/",
     "clusters/cluster.py",
+    "clusters/conduct.py",
+    "clusters/outliers.py",
     "clusters/retry_budget.py",
+    "clusters/slow_start.py",
     "clusters/state.py",
     "dataplane/",
     "http/access_log.py",

@@ -182,6 +182,8 @@ class ClusterCollector(Collector):
         states = gauge("backend_state", "1 for the state that the backend is in, 0 for the others.", [*labels, "state"])
         active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
         connections = counter("backend_connections", "Connections made to the backend.", labels)
+        ejections = counter("backend_ejections", "Times that the backend became ejected.", labels)
+        panic = gauge("backend_panic", "1 while all backends are used because too few look well.", ["cluster"])
         failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
         checks = counter("backend_health_checks", "Active health checks of the backend.", [*labels, "result"])
         opened = counter("backend_fail_open", "Choices made although every backend looked broken.", ["cluster"])
@@ -194,6 +196,7 @@ class ClusterCollector(Collector):
             add_histogram(connect, [name], cluster.connect_secs)
             opened.add_metric([name], cluster.fail_open_total)
             unresolved.add_metric([name], cluster.resolve_failures_total)
+            panic.add_metric([name], int(cluster.panic))
             spent.add_metric([name], cluster.retry_budget.exceeded_total)
             for backend in cluster.backends:
                 key = [name, backend.id]
@@ -203,11 +206,13 @@ class ClusterCollector(Collector):
                     states.add_metric([*key, one.value], int(one is state))
                 active.add_metric(key, backend.active)
                 connections.add_metric(key, backend.connections_total)
+                ejections.add_metric(key, backend.ejections_total)
                 failures.add_metric(key, backend.failures_total)
                 if cluster.section.health_check is not None:
                     checks.add_metric([*key, "success"], backend.checks_passed_total)
                     checks.add_metric([*key, "failure"], backend.checks_failed_total)
-        yield from (up, states, active, connections, failures, checks, opened, unresolved, spent, connect)
+        yield from (up, states, active, connections, failures, ejections, checks)
+        yield from (opened, panic, unresolved, spent, connect)
 
 
 class ProcessFacts(Collector):

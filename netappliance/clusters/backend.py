@@ -7,6 +7,7 @@ from typing import Any
 
 from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.backoff import Backoff
+from netappliance.clusters.conduct import Conduct
 from netappliance.clusters.state import BackendState
 
 #: seconds after which an old latency counts for 1/e in the moving average
@@ -24,7 +25,10 @@ class Backend:
     :ivar probation: its last connection failed: it gets one at a time, until one succeeds. :ivar trying: that one is
         under way.
     :ivar limited: its connections are looked at one by one: it has ``max_connections``, or is ``trying``.
-    :ivar told: the state that was told last.
+    :ivar told: the state that was told last. :ivar conduct: what it is judged by. :ivar ejected_until: monotonic
+        seconds; ejected as an outlier. :ivar ejections_total: times that it became ejected, for whichever reason.
+    :ivar weight: for balancing, now. :ivar full_weight: of the configuration; what both are is told in
+        :mod:`netappliance.clusters.slow_start`. :ivar warming_since: monotonic seconds, negative = it is not.
     """
 
     __slots__ = (
@@ -34,10 +38,14 @@ class Backend:
         "checking",
         "checks_failed_total",
         "checks_passed_total",
+        "conduct",
         "connections_total",
         "draining",
+        "ejected_until",
+        "ejections_total",
         "failures_total",
         "family",
+        "full_weight",
         "healthy",
         "id",
         "latency_at",
@@ -50,6 +58,7 @@ class Backend:
         "tokens",
         "told",
         "trying",
+        "warming_since",
         "weight",
     )
 
@@ -69,13 +78,17 @@ class Backend:
         self.trying = False
         self.told = BackendState.UP
         self.backoff = Backoff()
+        self.conduct = Conduct()
+        self.ejected_until = 0.0
+        self.ejections_total = 0
+        self.warming_since = -1.0
         self.latency_s = 0.0
         self.latency_at = 0.0
         self.configure(section)
 
     def configure(self, section: BackendSection) -> None:
         """Take over what may change while the address stays."""
-        self.weight = section.weight
+        self.weight = self.full_weight = section.weight
         self.backup = section.backup
         self.max_connections = section.max_connections
         self.limited = bool(section.max_connections) or self.trying
@@ -95,7 +108,7 @@ class Backend:
             return BackendState.CHECKING
         if not self.healthy or self.backoff.down:
             return BackendState.DOWN
-        if self.probation or now < self.backoff.until:
+        if self.probation or now < self.backoff.until or now < self.ejected_until:
             return BackendState.EJECTED
         return BackendState.FULL if self.full else BackendState.UP
 

@@ -8,11 +8,14 @@ from typing import Final
 
 from twisted.logger import Logger, LogLevel
 
+from netappliance.clusters.availability import Availability
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.balancing import make_balancer
+from netappliance.clusters.outliers import Outliers
 from netappliance.clusters.retry_budget import RetryBudget
 from netappliance.clusters.section import ClusterSection
+from netappliance.clusters.slow_start import NEXT, warm_up
 from netappliance.clusters.state import BackendState, StateChange
 from netappliance.metrics.histogram import Histogram
 
@@ -54,6 +57,10 @@ class Cluster:
         self.state_watchers: list[Callable[[StateChange], None]] = []
         self.connections_total = 0
         self.reused_total = 0
+        #: too few backends look well
+        self.panic = False
+        self.outliers = Outliers(section)
+        self._warming = False
         self.retry_budget = RetryBudget(section.retry_budget, section.retry_budget_min)
         self.connect_secs = Histogram(CONNECT_BUCKETS)
         self._rng = rng
@@ -84,6 +91,7 @@ class Cluster:
         self.section = section
         self.retry_budget.percent = section.retry_budget
         self.retry_budget.minimum = section.retry_budget_min
+        self.outliers.configure(section)
         self._rebuild()
 
     def resolved(self, addresses: Mapping[str, tuple[tuple[int, tuple[str, int]], ...]]) -> None:
@@ -105,6 +113,9 @@ class Cluster:
                 backend = present.pop((identifier, sockaddr), None)
                 if backend is None:
                     backend = Backend(entry, family, sockaddr, identifier)
+                    if self.backends and self.section.slow_start_s:
+                        backend.warming_since = NEXT
+                        self._warming = True
                     check = self.section.health_check
                     if check is not None and check.initial == "checking":
                         backend.healthy, backend.checking = False, True
@@ -121,6 +132,7 @@ class Cluster:
         self._primary.set_members([backend for backend in members if not backend.backup])
         self._backup.set_members([backend for backend in members if backend.backup])
         self._changed()
+        self._second_at = 0.0
         for watcher in self.watchers:
             watcher(self)
 
@@ -220,6 +232,11 @@ class Cluster:
         if second:
             self._second_at = now + LOOK_S
             self.retry_budget.look(self.connections_total + self.reused_total, now)
+            if self.outliers.active:
+                for backend, why in self.outliers.compare(self.backends, now):
+                    self._eject(backend, now, why)
+            if self._warming:
+                self._warm_up(now)
         recheck = now >= self._recheck_at
         if recheck:
             self._recheck(now)
@@ -232,11 +249,17 @@ class Cluster:
         """Tell the state of a backend if it is news; that it is full, or no longer, only when ``full``."""
         state = backend.state(now)
         if state is not backend.told and (full or state not in _SERVING or backend.told not in _SERVING):
+            back = backend.told not in _SERVING and state in _SERVING
             self._tell(backend, state, why)
+            if back and self.section.slow_start_s:
+                backend.warming_since = now
+                self._warm_up(now)
 
     def _tell(self, backend: Backend, state: BackendState, why: str) -> None:
         change = StateChange(self.name, backend.id, backend.told, state, why)
         backend.told = state
+        if state is BackendState.EJECTED:
+            backend.ejections_total += 1
         if state not in _SERVING or change.before not in _SERVING:
             _log.emit(
                 LogLevel.warn if state in (BackendState.DOWN, BackendState.EJECTED) else LogLevel.info,
@@ -252,26 +275,25 @@ class Cluster:
             watcher(change)
 
     def _recheck(self, now: float) -> None:
-        self._recheck_at = float("inf")
-        tiers: tuple[list[Backend], list[Backend]] = ([], [])
-        self._available = {}
-        for backend in self.backends:
-            if backend.draining or not backend.healthy or backend.trying:
-                continue
-            if now < backend.backoff.until:
-                self._recheck_at = min(self._recheck_at, backend.backoff.until)
-                continue
-            self._available[backend.id] = backend
-            if not backend.full:
-                tiers[backend.backup].append(backend)
-        self._usable, self._usable_backups = (
-            tuple([backend for backend in tier if backend.weight] or tier) for tier in tiers
-        )
-        tokens: dict[bytes, list[Backend]] = {}
-        for backend in (*tiers[0], *tiers[1]):
-            for token in backend.tokens:
-                tokens.setdefault(token, []).append(backend)
-        self._by_token = {token: tuple(backends) for token, backends in tokens.items()}
+        found = Availability(self.backends, now, self.section.panic_threshold)
+        self._usable, self._usable_backups = found.usable, found.backups
+        self._available, self._by_token, self._recheck_at = found.available, found.by_token, found.until
+        if found.panic != self.panic:
+            self.panic = found.panic
+            words = "few backends can be used: all are" if found.panic else "enough backends can be used again"
+            _log.warn("cluster {cluster}: {words}", cluster=self.name, words=words)
+
+    def _warm_up(self, now: float) -> None:
+        self._warming = warm_up(self.backends, self.section.slow_start_s, now)
+        self._primary.weights_changed()
+        self._backup.weights_changed()
+
+    def _eject(self, backend: Backend, now: float, why: str) -> None:
+        # nobody may have noticed the end of its last pause
+        self._see(backend, now, "")
+        if self.outliers.eject(self.backends, backend, now):
+            self._changed()
+            self._see(backend, now, why)
 
     # -- what becomes of connections ----------------------------------------------------------------------------------
 
@@ -322,6 +344,29 @@ class Cluster:
         if blame:
             backend.probation = True
             self.marked_bad(backend, now)
+            if self.outliers.active:
+                self.judge(backend, self.outliers.failed(backend), now)
+
+    def responded(self, backend: Backend, status: int, seconds: float, now: float) -> None:
+        """A response, for clusters that look for outliers; ``seconds`` after its request was sent."""
+        self.judge(backend, self.outliers.responded(backend, status, seconds), now)
+
+    def misbehaved(self, backend: Backend, status: int, seconds: float, now: float) -> None:
+        """
+        A connection that was there failed.
+
+        :param status: what the client gets for it when it was the backend's silence, else 0.
+        """
+        backend.failures_total += 1
+        outliers = self.outliers
+        if outliers.active:
+            found = outliers.responded(backend, status, seconds) if status else outliers.failed(backend)
+            self.judge(backend, found, now)
+
+    def judge(self, backend: Backend, why: str, now: float) -> None:
+        """Eject a backend if there is a reason."""
+        if why:
+            self._eject(backend, now, why)
 
     def marked_bad(self, backend: Backend, now: float) -> None:
         """Nobody listens there, as a failed connection or a refused datagram tells: leave it alone for a while."""

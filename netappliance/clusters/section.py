@@ -51,6 +51,13 @@ def _retry_on(text: str) -> frozenset[str]:
     return frozenset(reasons)
 
 
+def _factor(text: str) -> float:
+    factor = values.number(0, 1000)(text)
+    if 0 < factor <= 1:
+        raise ValueError("0, or a number above 1")
+    return factor
+
+
 def _off(text: str) -> str:
     if text:
         raise ValueError("nothing: this version does not do it")
@@ -116,6 +123,86 @@ class ClusterSection:
         "10",
         unit="retries a second",
         doc="Retries that there may be besides, however few requests there are.",
+    )
+    outlier_failures: int = option(
+        values.integer(0, 1000),
+        "0",
+        unit="failures",
+        doc="Eject a backend after so many failures in a row: connections that could not be made, broke, or brought "
+        "what is no response; kept ones that ended between two requests are none. 0 = off. (A failed connection ejects "
+        "for a second or more in any case.)",
+    )
+    outlier_gateway_errors: int = option(
+        values.integer(0, 1000),
+        "0",
+        unit="responses",
+        doc="HTTP: eject a backend after so many responses of 502, 503 or 504, or that did not come in time, in a row. "
+        "0 = off.",
+    )
+    outlier_latency: float = option(
+        _factor,
+        "0",
+        unit="times the median",
+        doc="HTTP: eject a backend whose mean time to the response's head is above so many times the median of the "
+        "cluster's backends, at the end of an interval in which at least 3 of them had outlier_min_requests. 0 = off.",
+    )
+    outlier_success_rate: float = option(
+        values.number(0, 100),
+        "0",
+        unit="standard deviations",
+        doc="HTTP: eject a backend whose share of responses below 500 is so far below the mean of the cluster's "
+        "backends; measured likewise. One of n backends cannot be further off than the square root of n - 1, so that "
+        "1.9 needs five. 0 = off.",
+    )
+    outlier_interval_s: float = option(
+        values.positive_duration,
+        "10s",
+        key="outlier_interval",
+        unit="duration",
+        doc="How long is measured before backends are compared.",
+    )
+    outlier_min_requests: int = option(
+        values.integer(1, 1_000_000),
+        "100",
+        unit="requests",
+        doc="Requests that a backend must have had in an interval to be compared.",
+    )
+    outlier_time_s: float = option(
+        values.positive_duration,
+        "30s",
+        key="outlier_time",
+        unit="duration",
+        doc="How long an outlier is ejected: so long times the number of its ejections, less one for each interval in "
+        "which it was not ejected.",
+    )
+    outlier_max_time_s: float = option(
+        values.positive_duration,
+        "5m",
+        key="outlier_max_time",
+        unit="duration",
+        doc="And never longer than that.",
+    )
+    outlier_max_ejected: int = option(
+        values.integer(0, 100),
+        "10",
+        unit="percent",
+        doc="The largest share of the backends that are ejected as outliers at the same time. One may always be, but "
+        "never the last that is up.",
+    )
+    slow_start_s: float = option(
+        values.duration,
+        "0",
+        key="slow_start",
+        unit="duration",
+        doc="How long the weight of a backend that is back or has joined grows from a tenth to all of it. Policies "
+        "that hash go by the full weight. 0 = off.",
+    )
+    panic_threshold: int = option(
+        values.integer(0, 100),
+        "0",
+        unit="percent",
+        doc="When fewer of the primaries than this can be used, all of them are used, for it is likely that the others "
+        "would not bear the load; while none can be, backups come first. 0 = only when nobody else is left.",
     )
     sticky_cookie: str = option(
         _cookie_name,

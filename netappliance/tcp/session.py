@@ -287,7 +287,7 @@ class TcpSession(Session):
         side = Side.CLIENT if leg is self._client_leg else Side.BACKEND
         phase = Phase.CONNECT if self.state == "connecting" else Phase.DATA
         if side is Side.BACKEND and self.backend is not None:
-            self.backend.failures_total += 1
+            self._terms.cluster.misbehaved(self.backend, 0, 0.0, self._terms.poller.now)
             if sending:
                 self._terms.totals.tx_errors += 1
             else:
@@ -297,6 +297,9 @@ class TcpSession(Session):
     def relay_done(self, first: Leg) -> None:
         """Both sides said FIN and have everything."""
         side = Side.CLIENT if first is self._client_leg else Side.BACKEND
+        behind = self._backend_leg
+        if self.backend is not None and behind is not None and behind.received:
+            self.backend.conduct.failures = 0
         self.close(CloseReason(side, Phase.DATA, Cause.FIN))
 
     def crashed(self) -> None:

@@ -52,6 +52,7 @@ class FakeBackend:
     def __init__(self, identity: str) -> None:
         self.id = identity
         self.is_in = BackendState.UP
+        self.ejections_total = 0
         self.active = 0
         self.connections_total = 0
         self.failures_total = 0
@@ -76,6 +77,7 @@ class FakeCluster:
     def __init__(self, *backends: FakeBackend) -> None:
         self.fail_open_total = 0
         self.retry_budget = RetryBudget(20, 10)
+        self.panic = False
         self.resolve_failures_total = 0
         self.backends = backends
         self.section = FakeClusterSection()
@@ -210,7 +212,9 @@ class CollectorTests(SynchronousTestCase):
         states = {state.value: self.value("backend_state", state=state.value, **labels) for state in BackendState}
         down = {"up": 0, "checking": 0, "ejected": 0, "draining": 0, "down": 1, "full": 0}
         self.assertEqual(states, down)
-        backend.is_in = BackendState.FULL
+        backend.is_in, backend.ejections_total, cluster.panic = BackendState.FULL, 4, True
+        self.assertEqual(self.value("backend_ejections_total", **labels), 4)
+        self.assertEqual(self.value("backend_panic", cluster="web"), 1)
         self.assertEqual(self.value("backend_up", **labels), 1)
         self.assertEqual(self.value("backend_retry_budget_exceeded_total", cluster="web"), 0)
         self.assertEqual(self.value("backend_active", **labels), 2)

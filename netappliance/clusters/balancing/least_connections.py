@@ -24,6 +24,10 @@ class LeastConnections(Policy):
         """Turns start over."""
         self._ties.set_members(members)
 
+    def weights_changed(self) -> None:
+        """Turns start over."""
+        self._ties.weights_changed()
+
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Take the least loaded, or the next in turn of several."""
         best = backends[0]

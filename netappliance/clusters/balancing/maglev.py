@@ -49,10 +49,10 @@ class Maglev(Policy):
 
 def build(members: Sequence[Backend]) -> list[Backend]:
     """Fill the slots: members take turns, in proportion to their weights, each along a permutation of its own."""
-    ordered = sorted((backend for backend in members if backend.weight), key=lambda backend: backend.id)
+    ordered = sorted((backend for backend in members if backend.full_weight), key=lambda backend: backend.id)
     ordered = ordered or sorted(members, key=lambda backend: backend.id)
-    heaviest = max(backend.weight for backend in ordered) or 1
-    shares = [(backend.weight or heaviest) / heaviest for backend in ordered]
+    heaviest = max(backend.full_weight for backend in ordered) or 1
+    shares = [(backend.full_weight or heaviest) / heaviest for backend in ordered]
     positions = [stable_hash(backend.id.encode(), b"offset") % SIZE for backend in ordered]
     skips = [stable_hash(backend.id.encode(), b"skip") % (SIZE - 1) + 1 for backend in ordered]
     purse = [0.0] * len(ordered)

@@ -24,6 +24,9 @@ class Policy:
     def set_members(self, members: Sequence[Backend]) -> None:
         """The configured backends of the tier changed; most policies remember nothing of them."""
 
+    def weights_changed(self) -> None:
+        """The members' weights changed, for a while; what must be equal everywhere goes by ``full_weight``."""
+
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Choose one of ``backends``, a non-empty subset of the members."""
         raise TypeError(f"{type(self).__name__} does not say how it chooses")

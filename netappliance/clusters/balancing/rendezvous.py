@@ -21,7 +21,7 @@ class Rendezvous(Policy):
         for backend in backends:
             uniform = (stable_hash(key, backend.id.encode()) + 1) / (2**64 + 1)
             # u rounds to 1.0 for the very largest hashes, whose logarithm is 0
-            score = (backend.weight or 1) / max(-math.log(uniform), 1e-18)
+            score = (backend.full_weight or 1) / max(-math.log(uniform), 1e-18)
             if score > highest:
                 best, highest = backend, score
         return best

@@ -15,9 +15,16 @@ class RoundRobin(Policy):
         self._turn = 0
         self._credit: dict[str, int] = {}
         self._equal = True
+        self._members: tuple[Backend, ...] = ()
 
     def set_members(self, members: Sequence[Backend]) -> None:
         """Start over with equal credit."""
+        self._members = tuple(members)
+        self.weights_changed()
+
+    def weights_changed(self) -> None:
+        """Start over too: credit is counted in weights."""
+        members = self._members
         self._credit = dict.fromkeys((backend.id for backend in members), 0)
         self._equal = len({backend.weight for backend in members}) <= 1
 

@@ -16,7 +16,7 @@ class Target:
     :ivar pool: the cluster's, shared by all listeners. :ivar balance_key: None for policies that hash nothing.
     :ivar particular: the choice of a backend depends on the request. :ivar retries: attempts on backends at most.
     :ivar retry_on: what is tried again. :ivar retry_statuses: those of ``retry_on``.
-    :ivar attentive: responses are looked at before they are passed on.
+    :ivar judges: the cluster looks for outliers. :ivar attentive: responses are looked at before they are passed on.
     """
 
     __slots__ = (
@@ -24,6 +24,7 @@ class Target:
         "balance_key",
         "cluster",
         "connect_timeout_s",
+        "judges",
         "particular",
         "pool",
         "queue_timeout_s",
@@ -45,6 +46,7 @@ class Target:
         self.retries = section.retries
         self.retry_on = section.retry_on
         self.retry_statuses = frozenset(int(reason) for reason in section.retry_on if reason.isdigit())
-        self.attentive = self.sticky is not None or bool(self.retry_statuses)
+        self.judges = cluster.outliers.active
+        self.attentive = self.sticky is not None or self.judges or bool(self.retry_statuses)
         self.connect_timeout_s = section.connect_timeout_s
         self.queue_timeout_s = section.queue_timeout_s

@@ -131,7 +131,7 @@ class LiveExchange(Record, TunnelOwner):
             way.received += len(content)
             way.content = way.content + content if way.content else content
             way.uploading_since = now
-        way.replayable = way.request.method in IDEMPOTENT
+        way.replayable, way.sent_at = way.request.method in IDEMPOTENT, now
         stream.request(way.request, way.identity, self.request_id, way.content, way.trailers)
         if way.trailers is None and way.stream is stream:
             self.stream.resume()
@@ -215,7 +215,7 @@ class LiveExchange(Record, TunnelOwner):
         self.first_byte_s = now - self.started
         route = self.route
         if way.target.attentive or (route is not None and route.chain is not None):
-            if response.status in way.target.retry_statuses and way.may_repeat(str(response.status), now):
+            if way.declines(response.status, now):
                 self._repeat(way, clean=trailers is not None)
                 return False
             failed = self._dress(way, response)
@@ -337,10 +337,11 @@ class LiveExchange(Record, TunnelOwner):
         way.leave_failed(clean=clean)
         self._choose(way, NO_BACKEND)
 
-    def _blame(self) -> None:
-        """Count a failure of the backend."""
-        if self.backend is not None:
-            self.backend.failures_total += 1
+    def _blame(self, status: int = 0) -> None:
+        """Count a failure of the backend; ``status``: what its silence is answered with."""
+        way = self.way
+        if way is not None:
+            way.blame(status, self.frontend.poller.now)
             self.frontend.totals.rx_errors += 1
 
     def crashed(self) -> None:
@@ -384,7 +385,7 @@ class LiveExchange(Record, TunnelOwner):
             way.target.pool.queue_timeouts += 1
             self.answer(Answer(503, "no backend became free in time"), QUEUE_TIMEOUT)
         else:
-            self._blame()
+            self._blame(504)
             if way.may_repeat("timeout", now):
                 self._repeat(way)
                 return deadline

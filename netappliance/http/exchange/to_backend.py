@@ -35,8 +35,8 @@ class WayToBackend:
     :ivar tried: backends that failed. :ivar reused: a kept connection carries it. :ivar fresh: kept ones are not taken
         any more. :ivar cookie: value of its sticky cookie. :ivar queued_at: monotonic seconds, 0 = never.
     :ivar content: the part of the body that goes out with the head. :ivar trailers: the body's, None while more of it
-        is to come. :ivar replayable: all that was sent can be sent again. :ivar received: bytes of content so far.
-    :ivar uploading_since: monotonic seconds.
+        is to come. :ivar replayable: all that was sent can be sent again. :ivar sent_at: when, monotonic seconds.
+    :ivar received: bytes of content so far. :ivar uploading_since: monotonic seconds.
     :ivar broke: how the connection broke; a response may be there all the same.
     """
 
@@ -52,6 +52,7 @@ class WayToBackend:
     content: bytes = b""
     trailers: list[bytes] | None = None
     replayable: bool = False
+    sent_at: float = 0.0
     received: int = 0
     uploading_since: float = 0.0
     broke: Cause | None = None
@@ -144,6 +145,19 @@ class WayToBackend:
         """Say likewise after the request was sent: only if it may be sent twice, and nothing of a response has come."""
         stream = self.stream
         return self.replayable and stream is not None and not stream.begun() and self.try_again(why, now)
+
+    def declines(self, status: int, now: float) -> bool:
+        """Take notice of a response; True when another try is better than to pass it on."""
+        target, backend = self.target, self.backend
+        if target.judges and backend is not None:
+            target.cluster.responded(backend, status, now - self.sent_at, now)
+        return status in target.retry_statuses and self.may_repeat(str(status), now)
+
+    def blame(self, status: int, now: float) -> None:
+        """Count a failure of the backend; as :meth:`netappliance.clusters.cluster.Cluster.misbehaved`."""
+        backend = self.backend
+        if backend is not None:
+            self.target.cluster.misbehaved(backend, status, now - self.sent_at, now)
 
     def connected(self, now: float) -> float:
         """Book a connection that is there; return the seconds that it took."""

@@ -230,3 +230,51 @@ class BudgetTests(RetryTestCase):
         self.assertEqual({status for client in clients for status in self.answered(client)}, {504})
         self.assertEqual((len(world.upstreams), world.cluster.retry_budget.taken_total), (120, 20))
         self.assertEqual(world.target.statistics.retries, 20)
+
+
+class OutlierTests(RetryTestCase):
+    """What exchanges tell of backends, where outliers are looked for."""
+
+    def state(self, world: World) -> list[str]:
+        """The states of a, b and c."""
+        return [backend.state(world.poller.now).value for backend in world.cluster.backends]
+
+    def test_statuses(self) -> None:
+        """With the time that each took from its request on; the client gets what the backend said."""
+        world = self.three("outlier_gateway_errors = 2\nretries = 1")
+        statuses = []
+        for _ in range(6):
+            client = self.ask(world)
+            world.wait(1)
+            sock = world.upstreams[-1]
+            sock.give(response(503 if sock.address[0] == "10.0.0.1" else 200) if len(sock.sends) == 1 else b"")
+            world.turn()
+            statuses += self.answered(client)
+            for kept in world.upstreams:
+                kept.end()
+            world.turn()
+        self.assertEqual((sorted(statuses), self.state(world)), ([200] * 4 + [503] * 2, ["ejected", "up", "up"]))
+        conduct = world.cluster.backends[1].conduct
+        self.assertEqual((conduct.requests, conduct.successes), (2, 2))
+        self.assertTrue(1.9 <= conduct.seconds <= 2.1, conduct.seconds)
+        self.assertEqual(world.cluster.backends[0].ejections_total, 1)
+
+    def test_silence_and_broken_connections(self) -> None:
+        """The first is a gateway error, the others are failures, as is what is no response."""
+        world = self.three("outlier_gateway_errors = 1\nretries = 1", http="backend_timeout = 5s")
+        self.ask(world)
+        world.wait(6)
+        self.assertEqual(self.state(world).count("ejected"), 1)
+        for said in (b"", b"garbage\r\n\r\n"):
+            world = self.three("outlier_failures = 1\nretries = 1")
+            self.ask(world)
+            world.upstreams[0].give(said)
+            world.upstreams[0].end()
+            world.turn()
+            self.assertEqual((self.state(world).count("ejected"), world.frontend.totals.rx_errors), (1, 1), said)
+
+    def test_where_nothing_is_looked_for_nothing_is_counted(self) -> None:
+        """It would cost each request."""
+        world = self.three()
+        self.served(world)
+        self.assertEqual([backend.conduct.requests for backend in world.cluster.backends], [0, 0, 0])
