@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -45,11 +46,20 @@ def bodies(bench: Bench) -> int:
     return port
 
 
-def received(port: int) -> tuple[int, int]:
-    """What the backend of bodies has got so far: (whole requests with bodies, bytes of these bodies)."""
-    with urlopen(f"http://127.0.0.1:{port}/received", timeout=10) as answer:
-        posts, size = answer.read().split()
-    return int(posts), int(size)
+def received(port: int, quiet_s: float = 0.2) -> tuple[int, int]:
+    """
+    What the backend of bodies has got: (whole requests with bodies, bytes of these bodies).
+
+    :param quiet_s: nothing more came for so long: what a load left behind in a proxy may arrive when it is over.
+    """
+    last = None
+    while True:
+        with urlopen(f"http://127.0.0.1:{port}/received", timeout=10) as answer:
+            posts, size = (int(word) for word in answer.read().split())
+        if last == (posts, size):
+            return last
+        last = posts, size
+        time.sleep(quiet_s)
 
 
 def echo(bench: Bench) -> int:
