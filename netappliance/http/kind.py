@@ -14,7 +14,7 @@ from netappliance.errors import ConfigProblem
 from netappliance.http.identity import written_names
 from netappliance.http.section import HttpSection, HttpsSection
 from netappliance.interfaces import IServiceKind
-from netappliance.tls.check import check_tls
+from netappliance.tls.check import check_tls, may_be_empty
 
 if TYPE_CHECKING:
     from netappliance.config.configuration import Configuration
@@ -88,7 +88,7 @@ class HttpsKind(HttpKind):
         """The certificates must be there, and all that TLS needs."""
         yield from super().check(section, configuration)
         if isinstance(section, HttpsSection):
-            yield from check_tls(f"https {section.name}", section.tls)
+            yield from check_tls(f"https {section.name}", section.tls, configuration)
 
     def tls(self, section: HttpSection, appliance: Appliance) -> TlsServer | None:
         """Return how TLS is ended."""
@@ -99,7 +99,9 @@ class HttpsKind(HttpKind):
 
         if not isinstance(section, HttpsSection):
             raise TypeError("an [https] section is expected")
-        server = make_server(f"[https {section.name}]", section.tls, strict_alpn=True, wall=time.time)
+        later = may_be_empty(section.tls, appliance.configuration)
+        label = f"[https {section.name}]"
+        server = make_server(label, section.tls, strict_alpn=True, wall=time.time, may_be_empty=later)
         server.challenges = appliance.shared(TlsAlpnChallenges, TlsAlpnChallenges)
         appliance.collectors.append(TlsCollector(section.name, server.statistics))
         appliance.collectors.append(CertificateCollector(section.name, server.certificates))

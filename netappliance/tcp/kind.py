@@ -13,7 +13,7 @@ from netappliance.clusters.kind import check_cluster
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import IServiceKind
 from netappliance.tcp.section import TcpSection
-from netappliance.tls.check import check_tls
+from netappliance.tls.check import check_tls, may_be_empty
 
 if TYPE_CHECKING:
     from netappliance.config.configuration import Configuration
@@ -39,7 +39,7 @@ class TcpKind:
             why = f"[{title}] has no requests to take it from"
             yield ConfigProblem(f"cluster {cluster.name}", "balance_key", why, cluster.balance_key, expected)
         if section.tls:
-            yield from check_tls(title, section.tls_keys)
+            yield from check_tls(title, section.tls_keys, configuration)
             if section.sni:
                 why = "is for TLS that is passed through, and tls = yes ends it"
                 yield ConfigProblem(title, "sni", why, None, "tls = no, or no sni")
@@ -60,7 +60,9 @@ class TcpKind:
         shared = appliance.shared(SharedAddresses, SharedAddresses)
         tls = None
         if section.tls:
-            tls = make_server(f"[tcp {section.name}]", section.tls_keys, strict_alpn=False, wall=time.time)
+            keys, label = section.tls_keys, f"[tcp {section.name}]"
+            later = may_be_empty(keys, appliance.configuration)
+            tls = make_server(label, keys, strict_alpn=False, wall=time.time, may_be_empty=later)
             tls.challenges = appliance.shared(TlsAlpnChallenges, TlsAlpnChallenges)
             appliance.collectors.append(TlsCollector(section.name, tls.statistics))
             appliance.collectors.append(CertificateCollector(section.name, tls.certificates))

@@ -28,6 +28,7 @@ def following(service: IService, server: TlsServer, reactor: Any) -> MultiServic
         swap,
         reactor,
         default=server.keys.default_certificate,
+        may_be_empty=server.may_be_empty,
     )
     both = MultiService()
     both.setName(service.name)

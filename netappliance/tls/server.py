@@ -51,6 +51,7 @@ class TlsServer:
     :param wall: seconds since 1970. :ivar selection: the certificates; may be replaced at any time.
     :ivar certificates: what is known of their files. :ivar statistics: of its handshakes.
     :ivar challenges: of names whose proof is under way, if anybody proves them.
+    :ivar may_be_empty: there may be no certificates yet: somebody puts them there while we run.
     :ivar plain_answer: what a client gets that speaks HTTP without TLS; empty = nothing.
     """
 
@@ -68,12 +69,16 @@ class TlsServer:
         self._protocols = frozenset(keys.alpn)
         self.plain_answer = b""
         self.challenges: TlsAlpnChallenges | None = None
+        self.may_be_empty = False
         self._base = server_context(keys)
         self._renew_at = 0.0
 
     def select(self, certificates: CertificateSet) -> Selection:
         """Return the choice among certificates that changed; the contexts of those that did not are kept."""
-        return Selection(certificates.credentials, self._wall(), self.keys.default_certificate, self.selection)
+        credentials, default = certificates.credentials, self.keys.default_certificate
+        if self.may_be_empty and not any(default in (each.file, each.name) for each in credentials):
+            default = ""
+        return Selection(credentials, self._wall(), default, self.selection)
 
     def begin(self, sock: SocketType, hello: ClientHello, now: float) -> tuple[SSL.Connection, Served] | HelloRefusal:
         """
@@ -152,17 +157,20 @@ class TlsServer:
         )
 
 
-def make_server(label: str, keys: TlsKeys, *, strict_alpn: bool, wall: Callable[[], float]) -> TlsServer:
+def make_server(
+    label: str, keys: TlsKeys, *, strict_alpn: bool, wall: Callable[[], float], may_be_empty: bool = False
+) -> TlsServer:
     """
     Read the certificates of a section and return how it ends TLS; see :class:`TlsServer` for what is given.
 
     :raises CertificateErrors: they cannot be used. :raises ValueError: a setting cannot be had.
     """
     now = wall()
-    certificates = prepare(keys.certificates, now)
-    selection = Selection(certificates.credentials, now, keys.default_certificate)
-    server = TlsServer(label, keys, selection, strict_alpn=strict_alpn, wall=wall)
+    certificates = prepare(keys.certificates, now, may_be_empty=may_be_empty)
+    server = TlsServer(label, keys, Selection((), now), strict_alpn=strict_alpn, wall=wall)
+    server.may_be_empty = may_be_empty
     server.certificates = CertificateStatistics(certificates)
+    server.selection = server.select(certificates)
     return server
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -127,6 +128,40 @@ class OrderTests(AcmeTestCase):
         renewed = self.certificate()
         self.assertNotEqual(renewed.public_key(), before.public_key())
         self.assertGreaterEqual((renewed.not_valid_before_utc - before.not_valid_before_utc).total_seconds(), 2.0)
+
+
+class ServedTests(AcmeTestCase):
+    """An [https] section whose certificates are those of the store."""
+
+    def shown(self, name: str) -> str:
+        """The issuer of what a client of the listener is shown; empty while that is nothing."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        try:
+            with self.connect(self.https_port) as plain, context.wrap_socket(plain, server_hostname=name) as tls:
+                found = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+                return found.issuer.rfc4514_string()
+        except ssl.SSLError:
+            return ""
+
+    def test_it_starts_with_nothing_and_serves_what_is_issued(self) -> None:
+        """First the placeholder, of the name asked for; then the authority's; a restart serves it from the start."""
+        pebble = self.authority(start=False)
+        (self.https_port,) = free_ports(1)
+        config = self.config(pebble, "example.org\n    example.com", "email = root@example.org\n")
+        config += f"[https web]\nlisten = tcp:{self.https_port}:interface=127.0.0.1\n"
+        config += f"certificates = {self.store}\ndefault_certificate = example.com.pem\n"
+        proxy = self.proxy(config.replace("[http web]", "[http plain]"))
+        wait_for(lambda: "netappliance placeholder" in self.shown("example.org"), "the placeholder")
+        pebble.start()
+        self.wait_ended(proxy, "ok", 2)
+        wait_for(lambda: "Pebble Intermediate" in self.shown("example.org"), "the certificate")
+        wait_for(lambda: "Pebble Intermediate" in self.shown("elsewhere.example"), "the default")
+        self.check_end(proxy)
+        pebble.stop()
+        self.proxy(config.replace("[http web]", "[http plain]"))
+        self.assertIn("Pebble Intermediate", self.shown("example.org"))
 
 
 class FailureTests(AcmeTestCase):

@@ -8,6 +8,8 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.acme.section import AcmeSection
+from netappliance.config.configuration import Configuration
 from netappliance.tls.check import check_tls
 from netappliance.tls.keys import GROUPS, TlsKeys
 from tests.certificates import Authority
@@ -24,10 +26,11 @@ class CheckTests(SynchronousTestCase):
         self.folder.mkdir()
         LEAF.write(self.folder / "localhost.pem")
 
-    def problems(self, **changes: Any) -> list[tuple[str, str]]:
-        """Return (key, why) of each."""
+    def problems(self, *, acme: str = "", **changes: Any) -> list[tuple[str, str]]:
+        """Return (key, why) of each; ``acme`` is the store of an [acme] section, if there is one."""
         keys = dataclasses.replace(TlsKeys(certificates=str(self.folder)), **changes)
-        return [(problem.key, problem.why) for problem in check_tls("https x", keys)]
+        configuration = Configuration("f", {("acme", ""): AcmeSection(names=(("a",),), store=acme)} if acme else {}, ())
+        return [(problem.key, problem.why) for problem in check_tls("https x", keys, configuration)]
 
     def test_nothing_is_wrong(self) -> None:
         """With every group that is known, those that this OpenSSL does not have are left out."""
@@ -49,6 +52,14 @@ class CheckTests(SynchronousTestCase):
         [(key, why)] = self.problems(certificates=str(self.folder / "none"))
         self.assertEqual(key, "certificates")
         self.assertIn("cannot be read", why)
+
+    def test_what_acme_fills_may_be_empty(self) -> None:
+        """Or not be there, nor have the default yet; what is there must be good all the same."""
+        none = str(self.folder / "none")
+        self.assertEqual(self.problems(certificates=none, acme=f"{none}/", default_certificate="a.pem"), [])
+        self.assertEqual(len(self.problems(certificates=none, acme=str(self.folder))), 1)
+        (self.folder / "bad.pem").write_text("nothing")
+        self.assertEqual(len(self.problems(acme=str(self.folder))), 1)
 
     def test_the_default_must_be_there(self) -> None:
         """By its file."""
