@@ -137,6 +137,21 @@ class IHealthCheck(Interface):
         """
 
 
+class ITlsHealthCheck(IHealthCheck):
+    """
+    A check that can also ask over TLS; clusters with ``tls`` have it do so, unless their check says ``tls=no``. One
+    that does not provide this is given the address, and does by itself what it needs.
+    """
+
+    def probe_tls(family, sockaddr, settings, reactor, timeout_s, connections):  # type: ignore[no-untyped-def]
+        """
+        Ask a backend once, as ``probe`` does.
+
+        :param connections: an IOpenSSLClientConnectionCreator, for ``twisted.internet.endpoints.wrapClientTLS``; it
+            trusts those whom the cluster trusts.
+        """
+
+
 class IConnectionSource(Interface):
     """
     Tells the tracker of this host's TCP connections, besides conntrack, sock_diag and proc, which are built in.

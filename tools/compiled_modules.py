@@ -78,6 +78,7 @@ INTERPRETED = {
     "tcp/kind.py": "read at the start",
     "tcp/section.py": "read at the start",
     "tcp/service.py": "its class is a Twisted service",
+    "tls/to_backends/": "runs once a handshake",
     "tracker/conntrack/enable.py": "runs at the start",
     "tracker/conntrack/event_log.py": "a plug-in of zope",
     "tracker/conntrack/nftables.py": "runs at the start",

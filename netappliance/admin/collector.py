@@ -176,6 +176,7 @@ class ClusterCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the backend families."""
+        yield from self._handshakes()
         labels = ["cluster", "backend"]
         now = self._clock()
         up = gauge("backend_up", "1 when the backend is up or full, 0 in its other states.", labels)
@@ -213,6 +214,16 @@ class ClusterCollector(Collector):
                     checks.add_metric([*key, "failure"], backend.checks_failed_total)
         yield from (up, states, active, connections, failures, ejections, checks)
         yield from (opened, panic, unresolved, spent, connect)
+
+    def _handshakes(self) -> Iterator[Metric]:
+        shaken = counter("backend_tls_handshakes", "TLS handshakes with backends.", ["cluster", "result"])
+        resumed = counter("backend_tls_resumed", "TLS handshakes with backends that resumed a session.", ["cluster"])
+        for name, cluster in self._clusters.items():
+            if cluster.tls is not None:
+                for result, count in cluster.handshakes.results.items():
+                    shaken.add_metric([name, result], count)
+                resumed.add_metric([name], cluster.handshakes.resumed_total)
+        yield from (shaken, resumed)
 
 
 class ProcessFacts(Collector):

@@ -9,6 +9,7 @@ from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.backoff import Backoff
 from netappliance.clusters.conduct import Conduct
 from netappliance.clusters.state import BackendState
+from netappliance.tls.to_backends.peer import BackendPeer
 
 #: seconds after which an old latency counts for 1/e in the moving average
 LATENCY_DECAY_S = 10.0
@@ -29,6 +30,7 @@ class Backend:
         seconds; ejected as an outlier. :ivar ejections_total: times that it became ejected, for whichever reason.
     :ivar weight: for balancing, now. :ivar full_weight: of the configuration; what both are is told in
         :mod:`netappliance.clusters.slow_start`. :ivar warming_since: monotonic seconds, negative = it is not.
+    :ivar tls: what TLS connections to it need; None = it is spoken to without.
     """
 
     __slots__ = (
@@ -55,6 +57,7 @@ class Backend:
         "max_connections",
         "probation",
         "sockaddr",
+        "tls",
         "tokens",
         "told",
         "trying",
@@ -84,6 +87,7 @@ class Backend:
         self.warming_since = -1.0
         self.latency_s = 0.0
         self.latency_at = 0.0
+        self.tls: BackendPeer | None = None
         self.configure(section)
 
     def configure(self, section: BackendSection) -> None:

@@ -18,6 +18,7 @@ from netappliance.clusters.section import ClusterSection
 from netappliance.clusters.slow_start import NEXT, warm_up
 from netappliance.clusters.state import BackendState, StateChange
 from netappliance.metrics.histogram import Histogram
+from netappliance.tls.to_backends.peer import ClusterTls, HandshakeCounts
 
 _log = Logger(__name__)
 
@@ -45,9 +46,11 @@ class Cluster:
         second at most; that time has passed, when the cluster is used next.
     :ivar connections_total: connections begun. :ivar reused_total: requests on connections that were kept.
     :ivar retry_budget: what of these may be retries.
+    :ivar tls: of the connections to its backends; None = they are plain. :ivar handshakes: what became of them.
     """
 
     def __init__(self, section: ClusterSection, rng: random.Random) -> None:
+        """:raises ValueError: the files of ``tls`` cannot be used any more."""
         self.name = section.name
         self.section = section
         self.backends: list[Backend] = []
@@ -62,6 +65,8 @@ class Cluster:
         self.outliers = Outliers(section)
         self._warming = False
         self.retry_budget = RetryBudget(section.retry_budget, section.retry_budget_min)
+        self.handshakes = HandshakeCounts()
+        self.tls = self._make_tls(section)
         self.connect_secs = Histogram(CONNECT_BUCKETS)
         self._rng = rng
         self._resolved: dict[str, tuple[tuple[int, tuple[str, int]], ...]] = {}
@@ -83,7 +88,13 @@ class Cluster:
     # -- membership ---------------------------------------------------------------------------------------------------
 
     def update(self, section: ClusterSection) -> None:
-        """Take over a changed section: new backends join, removed ones drain, the others keep their state."""
+        """
+        Take over a changed section: new backends join, removed ones drain, the others keep their state.
+
+        :raises ValueError: the files of a changed ``tls`` cannot be used; nothing was taken over.
+        """
+        if section.tls != self.section.tls:
+            self.tls = self._make_tls(section)
         if section.balance != self.section.balance:
             self._primary = make_balancer(section.balance, self._rng)
             self._backup = make_balancer(section.balance, self._rng)
@@ -123,6 +134,7 @@ class Cluster:
                 else:
                     backend.configure(entry)
                     backend.draining = False
+                self._set_tls(backend, entry.host)
                 members.append(backend)
         leaving = [backend for backend in present.values() if backend.active]
         for backend in leaving:
@@ -135,6 +147,18 @@ class Cluster:
         self._second_at = 0.0
         for watcher in self.watchers:
             watcher(self)
+
+    def _make_tls(self, section: ClusterSection) -> ClusterTls | None:
+        return None if section.tls is None else ClusterTls(section.name, section.tls, self.handshakes)
+
+    def _set_tls(self, backend: Backend, host: str) -> None:
+        """Have new connections to a backend use the TLS of the section; one that stays resumes its session."""
+        tls = self.tls
+        peer = backend.tls
+        if tls is None:
+            backend.tls = None
+        elif peer is None or peer.tls is not tls:
+            backend.tls = tls.peer(backend.id, host)
 
     def _addresses(self, entry: BackendSection) -> Iterable[tuple[str, int, tuple[str, int] | str]]:
         if entry.path:

@@ -12,6 +12,7 @@ from netappliance.config.answer_files import check_answers
 from netappliance.config.schema import suggestion
 from netappliance.errors import ConfigProblem
 from netappliance.interfaces import ISectionKind
+from netappliance.tls.to_backends.section import check_backend_tls
 
 if TYPE_CHECKING:
     from netappliance.config.configuration import Configuration
@@ -26,13 +27,15 @@ class ClusterKind:
     schema = ClusterSection
 
     def check(self, section: ClusterSection, configuration: Configuration) -> Iterable[ConfigProblem]:
-        """The files of ``answers`` must be usable, and the attributes of the sticky cookie go together."""
+        """The files of ``answers`` and ``tls`` must be usable, and the attributes of the sticky cookie go together."""
         check = section.health_check
         if check is not None and check.kind == "udp" and any(backend.path for backend in section.backends):
             why = "there is no udp to the unix sockets of the cluster"
             yield ConfigProblem(f"cluster {section.name}", "health_check", why, check.kind, "http | tcp")
         if section.sticky_cookie:
             yield from _check_sticky(section)
+        hosts = [(backend.id, backend.host) for backend in section.backends]
+        yield from check_backend_tls(f"cluster {section.name}", section.tls, hosts)
         yield from check_answers(f"cluster {section.name}", section.answers)
 
 

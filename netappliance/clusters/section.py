@@ -11,6 +11,7 @@ from netappliance.clusters.health import HealthSpec, health_check
 from netappliance.config import values
 from netappliance.config.answer_files import AnswerFile, answer_files
 from netappliance.config.schema import option, suggestion
+from netappliance.tls.to_backends.section import BackendTls, backend_tls
 
 
 def _balance_key(text: str) -> str:
@@ -56,12 +57,6 @@ def _factor(text: str) -> float:
     if 0 < factor <= 1:
         raise ValueError("0, or a number above 1")
     return factor
-
-
-def _off(text: str) -> str:
-    if text:
-        raise ValueError("nothing: this version does not do it")
-    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,10 +233,19 @@ class ClusterSection:
         doc="http uri=/PATH [expect=200-299] [host=NAME] [method=GET], tcp [send=BASE64] [expect=BASE64], udp "
         "send=BASE64 [expect=BASE64], or a plug-in's name and options; then, for all, interval=10s timeout=5s rise=3 "
         "fall=3 port=0 (of the check; 0 = the backend's) initial=up (or checking: nothing goes to a new backend before "
-        "rise checks have passed). Empty = off.",
+        "rise checks have passed) tls=yes (no: plain, although the cluster has tls). Empty = off.",
         example="http uri=/healthz expect=200 interval=10s",
     )
-    tls: str = option(_off, doc="TLS towards backends is not there yet: must be empty.")
+    tls: BackendTls | None = option(  # noqa: RUF009 - a field
+        backend_tls,
+        unit="TLS",
+        doc="Of connections to backends: verify [name=HOST] [ca=PATH] [cert=PATH] [key=PATH] [alpn=NAME,...] "
+        "[min_tls=1.2]. Certificates must be for the backend's host, or for name=, and from an authority of ca= (PEM), "
+        "or of the system's; cert= and key= are shown to backends that ask (a key of mode 0600; it may be in the file "
+        "of cert=). insecure, with the same options but ca=, believes whoever answers, and warns at every start. Empty "
+        "= no TLS.",
+        example="verify name=backend.example.org ca=var/tls/ca.pem",
+    )
     resolve_interval_s: float = option(
         values.positive_duration,
         "30s",

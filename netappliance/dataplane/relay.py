@@ -104,7 +104,8 @@ class Leg:
         if mask & ENDING:
             self.ending = True
             if mask & ERROR:
-                self.owner.leg_failed(self, pending_error(self.sock), sending=False)
+                error = pending_error(self.sock) if self.transport is None else self.transport.error()
+                self.owner.leg_failed(self, error, sending=False)
                 return
         if mask & WRITABLE and self.pending is not None:
             self.flush()

@@ -163,6 +163,13 @@ class TlsSocket:
         self._over = self._judge(code)
         return False
 
+    def failure(self) -> OSError | None:
+        """Return why TLS failed, if it did: what the peer said before it broke the connection waits to be read."""
+        if self._ssl is not None:
+            self.silent()
+        over = self._over
+        return over if isinstance(over, TlsError) else None
+
     def say_end(self) -> None:
         """Send close_notify, unless the connection broke; what the kernel does not take is given up."""
         if self._ssl is None or isinstance(self._over, OSError):
@@ -221,6 +228,10 @@ class TlsTransport(Transport):
     def farewell(self) -> None:
         """Say that all was sent (close_notify)."""
         self.tls.say_end()
+
+    def error(self) -> OSError:
+        """Return the peer's alert, else the error that the kernel holds."""
+        return self.tls.failure() or super().error()
 
     def silent(self) -> bool:
         """Return True when neither bytes nor the end wait to be read."""

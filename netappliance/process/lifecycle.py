@@ -136,6 +136,12 @@ class ApplianceService(MultiService):
                 connections=plan.max_connections,
                 queue=plan.accept_queue_size,
             )
+        for cluster in appliance.clusters.values():
+            if cluster.section.tls is not None and not cluster.section.tls.verify:
+                _log.warn(
+                    "[cluster {cluster}] tls = insecure: whoever answers at its backends' addresses is believed",
+                    cluster=cluster.name,
+                )
         appliance.poller.start()
         self._every(appliance.timers.tick, lambda: appliance.timers.advance(appliance.poller.tick()))
         zombies = appliance.configuration.appliance.zombie_check_interval_s

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from socket import SocketType
 
 from netappliance.clusters.backend import Backend
+from netappliance.dataplane.backend_handshake import BackendHandshake, HandshakeOwner
 from netappliance.dataplane.opening import Opening, OpeningFailed
 from netappliance.dataplane.poller import ENDING, ERROR, HANGUP, READ_SIDE, WRITABLE
 from netappliance.dataplane.relay import Leg
@@ -20,6 +21,7 @@ from netappliance.tcp.server_names import ServerNames
 from netappliance.tcp.terms import TcpTerms
 from netappliance.tls import handshakes
 from netappliance.tls.passing import NO_SECTION
+from netappliance.tls.to_backends.peer import BackendPeer
 
 POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
 NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
@@ -29,10 +31,10 @@ NOT_SERVED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.POLICY)
 IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
 
 #: endings in which the other side must not take what it got for the whole stream
-_ABORTS = frozenset((Cause.RST, Cause.INTERNAL, Cause.RESOURCE))
+_ABORTS = frozenset((Cause.RST, Cause.TLS, Cause.INTERNAL, Cause.RESOURCE))
 
 
-class TcpSession(Session):
+class TcpSession(Session, HandshakeOwner):
     """
     A client connection and, after a while, its backend connection.
 
@@ -46,6 +48,7 @@ class TcpSession(Session):
         "_connect_started",
         "_connecting",
         "_deadline",
+        "_handshake",
         "_names",
         "_opening",
         "_terms",
@@ -73,6 +76,8 @@ class TcpSession(Session):
         self._client_leg = Leg(sock, self, poller, transport)
         self._backend_leg: Leg | None = None
         self._connecting: SocketType | None = None
+        #: with the backend, where there is TLS; kept until the end for what it knows of the backend
+        self._handshake: BackendHandshake | None = None
         self._connect_started = 0.0
         self._deadline = 0.0
         self._attempts = 0
@@ -206,7 +211,10 @@ class TcpSession(Session):
                 reason = self._attempt_failed(error)
                 continue
             try:
-                terms.poller.add(sock.fileno(), self._on_connecting)
+                if backend.tls is None:
+                    terms.poller.add(sock.fileno(), self._on_connecting)
+                else:
+                    self._shake_hands(sock, backend.tls)
             except OSError as error:
                 sock.close()
                 reason = self._attempt_failed(error)
@@ -237,15 +245,41 @@ class TcpSession(Session):
         if mask & (ERROR | HANGUP):
             self._drop_attempt(pending_error(sock))
         elif mask & WRITABLE:
-            self._connected(sock, mask)
+            # its words and its FIN may have come with the connection, in one edge
+            self._connected(Leg(sock, self, self._terms.poller), mask, readable=bool(mask & READ_SIDE))
+
+    def _shake_hands(self, sock: SocketType, peer: BackendPeer) -> None:
+        """Begin a connection under TLS; a PROXY header goes before it, as receivers expect."""
+        poller = self._terms.poller
+        handshake = BackendHandshake(TlsTransport(sock), peer, poller, self, self._header())
+        poller.add(sock.fileno(), handshake.on_ready)
+        self._handshake = handshake
+
+    def tls_established(self, mask: int) -> None:
+        """The backend is who it should be; what it sent behind the handshake has no edge of its own."""
+        handshake, sock = self._handshake, self._connecting
+        if handshake is not None and sock is not None:
+            self._connected(Leg(sock, self, self._terms.poller, handshake.transport), mask, readable=True)
+
+    def tls_failed(self, error: OSError) -> None:
+        """The attempt failed."""
+        self._drop_attempt(error)
+
+    def _header(self) -> bytes:
+        """Return the PROXY header for the backend, empty for none."""
+        header = self._opening.header if self._opening is not None else None
+        return self._terms.first_bytes(self.client, self.local, header)
 
     def _drop_attempt(self, error: OSError) -> None:
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None:
+            handshake.timed_out()
         sock, self._connecting = self._connecting, None
         if sock is not None:
             self._terms.poller.close(sock)
         self._connect(self._attempt_failed(error))
 
-    def _connected(self, sock: SocketType, mask: int) -> None:
+    def _connected(self, leg: Leg, mask: int, *, readable: bool) -> None:
         terms = self._terms
         now = terms.poller.now
         backend = self.backend
@@ -261,19 +295,19 @@ class TcpSession(Session):
         if terms.idle_timeout_s < terms.connect_timeout_s:
             self._set_deadline(terms.idle_timeout_s)
         client = self._client_leg
-        leg = self._backend_leg = Leg(sock, self, terms.poller)
-        # its words and its FIN may have come with the connection, in one edge
+        self._backend_leg = leg
         leg.ending = bool(mask & ENDING)
-        leg.readable = bool(mask & READ_SIDE)
+        leg.readable = readable
         leg.peer = client
         client.peer = leg
-        terms.poller.redirect(sock.fileno(), leg.on_ready)
+        terms.poller.redirect(leg.sock.fileno(), leg.on_ready)
         terms.poller.redirect(client.sock.fileno(), client.on_ready)
-        header = self._opening.header if self._opening is not None else None
-        first = terms.first_bytes(self.client, self.local, header)
+        first = self._header()
         self._opening = None
         client.pending = None
-        if first:
+        if self._handshake is not None:
+            leg.sent = len(first)
+        elif first:
             leg.pending = memoryview(first)
         leg.flush()
         # a leg that is released has no bytes to move any more
@@ -292,6 +326,8 @@ class TcpSession(Session):
                 self._terms.totals.tx_errors += 1
             else:
                 self._terms.totals.rx_errors += 1
+            if self._handshake is not None and error.errno == errno.EPROTO:
+                self._handshake.broke(error)
         self.close(CloseReason(side, phase, cause_of(error)))
 
     def relay_done(self, first: Leg) -> None:
@@ -371,6 +407,9 @@ class TcpSession(Session):
         if self._names is not None:
             terms.table.settle(self, self.listener)
             self._names = None
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None and self._backend_leg is not None and not abort:
+            handshake.remember()
         for leg in (self._client_leg, self._backend_leg):
             if leg is not None:
                 leg.close(abort=abort)

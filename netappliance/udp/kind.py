@@ -42,6 +42,8 @@ class UdpKind:
                 if backend.path:
                     why = f"[{title}] sends datagrams"
                     yield ConfigProblem(f"cluster {cluster.name}", "backends", why, backend.id, "no unix sockets")
+            if cluster.tls is not None:
+                yield ConfigProblem(f"cluster {cluster.name}", "tls", f"[{title}] sends datagrams", None, "no tls")
         resources = make_resources(configuration, random.Random(0))  # noqa: S311 - only to see that they can be built
         for name in section.filters:
             try:

@@ -33,6 +33,8 @@ from netappliance.sessions.admission import Admission
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Kind, Session
 from netappliance.sessions.table import SessionTable
+from netappliance.tls.to_backends.peer import HandshakeCounts
+from netappliance.tls.to_backends.verification import RESULTS
 
 FIN = CloseReason(Side.CLIENT, Phase.DATA, Cause.FIN)
 PROMTOOL = os.environ.get("PROMTOOL") or shutil.which("promtool")
@@ -82,6 +84,8 @@ class FakeCluster:
         self.backends = backends
         self.section = FakeClusterSection()
         self.connect_secs = Histogram((0.1, 1.0))
+        self.tls: object | None = None
+        self.handshakes = HandshakeCounts()
 
 
 class FakeAppliance:
@@ -198,6 +202,21 @@ class CollectorTests(SynchronousTestCase):
         self.assertEqual(self.value("accept_queue_dropped_total", listener="a"), 4)
         self.assertEqual(self.value("accept_queue_wait_secs_count", listener="a"), 2)
         self.assertEqual(self.value("accept_queue_wait_secs_bucket", listener="a", le="0.5"), 2)
+
+    def test_handshakes_with_backends(self) -> None:
+        """Every result of a cluster with TLS; nothing of those without."""
+        secured, plain = FakeCluster(), FakeCluster()
+        secured.tls = object()
+        secured.handshakes.results["expired"] = 3
+        secured.handshakes.resumed_total = 2
+        self.appliance.clusters.update(secured=secured, plain=plain)
+        for result in RESULTS:
+            expected = 3 if result == "expired" else 0
+            labels = {"result": result, "cluster": "secured"}
+            self.assertEqual(self.value("backend_tls_handshakes_total", **labels), expected)
+        self.assertEqual(self.value("backend_tls_resumed_total", cluster="secured"), 2)
+        self.assertIsNone(self.value("backend_tls_handshakes_total", cluster="plain", result="ok"))
+        self.assertIsNone(self.value("backend_tls_resumed_total", cluster="plain"))
 
     def test_backends(self) -> None:
         """Up, active, connections and failures by cluster and backend id; connect times by cluster."""

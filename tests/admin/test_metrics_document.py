@@ -19,6 +19,7 @@ from netappliance.tls.certificates.statistics import CertificateCollector, Certi
 from netappliance.tls.collector import TlsCollector
 from netappliance.tls.handshakes import HandshakeStatistics
 from netappliance.tls.passing import RESULTS
+from netappliance.tls.to_backends import verification
 from tests.admin.test_collector import FakeAppliance
 
 
@@ -58,7 +59,7 @@ class MetricsDocumentTests(SynchronousTestCase):
         """Every side, phase and cause is in the lists, what may become of a ClientHello, and why a file is refused."""
         for reason in Reason:
             self.assertIn(f"`{reason.value}`", DOCUMENT)
-        for result in (*RESULTS, *handshakes.RESULTS):
+        for result in (*RESULTS, *handshakes.RESULTS, *verification.RESULTS):
             self.assertIn(f"`{result}`", DOCUMENT)
         for words in (Side, Phase, Cause):
             for word in words:

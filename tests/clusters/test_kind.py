@@ -92,3 +92,17 @@ class ClusterKindTests(SynchronousTestCase):
             ["f: [tcp t] cluster: no such cluster; did you mean 'echo'? (got 'eco'; expected echo, x; line 6)"],
         )
         self.assertEqual(self.complaints(clusters.replace("echo", "eco") + service), [])
+
+    def test_tls_is_for_those_who_can_use_it(self) -> None:
+        """Files are looked at; datagrams have no TLS, and requests are HTTP/1.1."""
+        cluster = "[cluster c]\nbackends = 127.0.0.1:1\ntls = "
+        (found,) = self.complaints(f"{cluster}verify ca=/none.pem\n")
+        self.assertIn("f: [cluster c] tls: a file that cannot be used (expected ca=/none.pem: No such file", found)
+        (found,) = self.complaints(f"{cluster}insecure\n[udp u]\nlisten = udp:1\ncluster = c\n")
+        self.assertIn("f: [cluster c] tls: [udp u] sends datagrams (expected no tls", found)
+        http = "[http h]\nlisten = tcp:1\n[route r]\nlisteners = h\ncluster = c\n"
+        (found,) = self.complaints(f"{cluster}insecure alpn=http/1.1,h2\n{http}")
+        self.assertIn("f: [cluster c] tls: [route r] has requests, which go to backends as HTTP/1.1", found)
+        self.assertIn("(got 'h2'; expected alpn=http/1.1, or no alpn=", found)
+        for text in (f"{cluster}insecure alpn=http/1.1\n{http}", f"{cluster}insecure alpn=h2\n"):
+            self.assertEqual(self.complaints(text), [])

@@ -50,7 +50,7 @@ class SectionTests(SynchronousTestCase):
             "sticky_max_age_s": 0.0,
             "sticky_secret": "",
             "health_check": None,
-            "tls": "",
+            "tls": None,
             "resolve_interval_s": 30.0,
             "resolve_max": 16,
             "pool_max_idle": 256,
@@ -138,7 +138,13 @@ class SectionTests(SynchronousTestCase):
             for value in bad:
                 self.refused(key, value, words)
         self.refused("sticky_path", "/a;b", "a path from its /")
-        self.refused("tls", "yes", "nothing: this version does not do it")
+
+    def test_tls(self) -> None:
+        """Its words are those of the room that does it."""
+        made = section("tls = verify name=a.test")
+        assert made.tls is not None
+        self.assertEqual(made.tls.name, "a.test")
+        self.refused("tls", "yes", "verify | insecure")
 
 
 class BackendLineTests(SynchronousTestCase):

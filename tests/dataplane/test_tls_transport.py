@@ -217,6 +217,25 @@ class TransportTests(PairTestCase):
         self.assertRaises(TlsError, server.recv_into, bytearray(10), 10)
         server.farewell()
 
+    def test_what_the_peer_said_before_it_broke_the_connection(self) -> None:
+        """Its alert says more than the kernel's error, and is asked for again and again."""
+        server, client = self.shaken()
+        client.sock.send(b"\x17\x03\x03\x00\x20" + bytes(32))
+        self.assertRaises(TlsError, server.recv, 10)
+        server.sock.close()
+        for _ in range(2):
+            self.assertIn("alert bad record mac", str(client.error()))
+            self.assertIs(cause_of(client.error()), Cause.TLS)
+        for farewell in (True, False):
+            server, client = self.shaken()
+            if farewell:
+                server.farewell()
+            server.sock.close()
+            self.assertEqual(client.error().errno, errno.ECONNRESET)
+        unattached = TlsTransport(socket.socket())
+        self.addCleanup(unattached.sock.close)
+        self.assertEqual(unattached.error().errno, errno.ECONNRESET)
+
     def test_writing_to_a_broken_connection(self) -> None:
         """The kernel's error."""
         server, client = self.shaken()

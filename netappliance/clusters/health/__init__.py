@@ -33,6 +33,7 @@ _COMMON: dict[str, tuple[Callable[[str], Any], str]] = {
     "fall": (values.integer(1, 1000), "3"),
     "port": (values.integer(0, 65535), "0"),
     "initial": (values.choice("up", "checking"), "up"),
+    "tls": (values.boolean, "yes"),
 }
 
 
@@ -44,7 +45,7 @@ class HealthSpec:
     :ivar check: the :class:`netappliance.interfaces.IHealthCheck`. :ivar settings: what it made of its options.
     :ivar rise: checks in a row that must pass before an ill backend is well. :ivar fall: that must fail before a well
         one is ill. :ivar port: asked instead of the backend's own; 0 = that. :ivar initial: ``up`` or ``checking``,
-        what a backend is before its first checks.
+        what a backend is before its first checks. :ivar tls: the check asks over TLS where the cluster has it.
     """
 
     kind: str
@@ -56,6 +57,7 @@ class HealthSpec:
     fall: int
     port: int
     initial: str = "up"
+    tls: bool = True
 
 
 def health_check(text: str) -> HealthSpec | None:
@@ -98,6 +100,7 @@ def health_check(text: str) -> HealthSpec | None:
         common["fall"],
         common["port"],
         common["initial"],
+        common["tls"],
     )
 
 

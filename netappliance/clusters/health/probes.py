@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint
-from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IHandshakeListener, IReadDescriptor
 from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from netappliance.config import values
-from netappliance.interfaces import IHealthCheck
+from netappliance.interfaces import IHealthCheck, ITlsHealthCheck
+from netappliance.tls.to_backends.checks import CheckConnections
 
 #: bytes of an answer that are looked at
 MAX_ANSWER = 4096
@@ -72,19 +73,31 @@ def judge_prefix(data: bytes, expected: bytes) -> bool:
 # -- conversations ----------------------------------------------------------------------------------------------------
 
 
+@implementer(IHandshakeListener)
 class _Conversation(Protocol):
-    """Says its line and listens until the judge has heard enough; ``done`` fires then."""
+    """
+    Says its line and listens until the judge has heard enough; ``done`` fires then.
 
-    def __init__(self, send: bytes, judge: Judge | None) -> None:
+    :param connections: where TLS is below it.
+    """
+
+    def __init__(self, send: bytes, judge: Judge | None, connections: CheckConnections | None) -> None:
         self.done: Deferred[None] = Deferred()
         self._send = send
         self._judge = judge
+        self._connections = connections
         self._heard = b""
 
     def connectionMade(self) -> None:
         """Called by Twisted."""
         if self._send:
             self._write(self._send)
+        if self._judge is None and self._connections is None:
+            self._finish(None)
+
+    def handshakeCompleted(self) -> None:
+        """Called by Twisted when TLS is there."""
+        self._connections = None
         if self._judge is None:
             self._finish(None)
 
@@ -103,7 +116,10 @@ class _Conversation(Protocol):
 
     def connectionLost(self, reason: Failure = Failure(CheckFailed())) -> None:  # noqa: B008 - as Twisted has it
         """Called by Twisted."""
-        self._finish(CheckFailed("the connection was closed before the answer"))
+        if self._connections is not None:
+            self._finish(CheckFailed(f"TLS: {self._connections.why(reason)}"))
+        else:
+            self._finish(CheckFailed("the connection was closed before the answer"))
 
     def _finish(self, error: CheckFailed | None) -> None:
         _settle(self.done, error)
@@ -126,10 +142,14 @@ def _endpoint(family: int, sockaddr: Any, reactor: Any, timeout_s: float) -> Any
     return kind(reactor, sockaddr[0], sockaddr[1], timeout=timeout_s)
 
 
-async def _converse(endpoint: Any, send: bytes, judge: Judge | None) -> None:
-    protocol = _Conversation(send, judge)
+async def _converse(
+    endpoint: Any, send: bytes, judge: Judge | None, connections: CheckConnections | None = None
+) -> None:
+    protocol = _Conversation(send, judge, connections)
     factory = Factory.forProtocol(lambda: protocol)
     factory.noisy = False  # Twisted would log two lines for each check
+    if connections is not None:
+        endpoint = wrapClientTLS(connections, endpoint)
     await endpoint.connect(factory)
     transport: Any = protocol.transport
     try:
@@ -138,6 +158,9 @@ async def _converse(endpoint: Any, send: bytes, judge: Judge | None) -> None:
         transport.abortConnection()
         raise
     transport.loseConnection()
+    if connections is not None:
+        # TLS waits for the backend's close_notify, TCP only until ours is sent
+        transport.transport.loseConnection()
 
 
 # -- the kinds --------------------------------------------------------------------------------------------------------
@@ -163,7 +186,7 @@ class HttpSettings:
     statuses: frozenset[int]
 
 
-@implementer(IHealthCheck)
+@implementer(ITlsHealthCheck)
 class HttpCheck:
     """``http uri=/healthz [expect=200-299] [host=NAME] [method=GET]``."""
 
@@ -194,10 +217,22 @@ class HttpCheck:
         self, family: int, sockaddr: Any, settings: HttpSettings, reactor: Any, timeout_s: float
     ) -> Deferred[None]:
         """Ask once, on a connection of its own."""
+        return self.probe_tls(family, sockaddr, settings, reactor, timeout_s, None)
+
+    def probe_tls(
+        self,
+        family: int,
+        sockaddr: Any,
+        settings: HttpSettings,
+        reactor: Any,
+        timeout_s: float,
+        connections: CheckConnections | None,
+    ) -> Deferred[None]:
+        """The same over TLS, unless there are no ``connections``."""
         send = self.request(settings, family, sockaddr)
         endpoint = _endpoint(family, sockaddr, reactor, timeout_s)
         statuses = settings.statuses
-        return Deferred.fromCoroutine(_converse(endpoint, send, lambda data: judge_status(data, statuses)))
+        return Deferred.fromCoroutine(_converse(endpoint, send, lambda data: judge_status(data, statuses), connections))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +253,7 @@ def _bytes(options: Mapping[str, str], key: str) -> bytes:
     return data
 
 
-@implementer(IHealthCheck)
+@implementer(ITlsHealthCheck)
 class TcpCheck:
     """``tcp [send=BASE64] [expect=BASE64]``: without ``expect`` an accepted connection is well."""
 
@@ -233,9 +268,22 @@ class TcpCheck:
         self, family: int, sockaddr: Any, settings: BytesSettings, reactor: Any, timeout_s: float
     ) -> Deferred[None]:
         """Connect once."""
+        return self.probe_tls(family, sockaddr, settings, reactor, timeout_s, None)
+
+    def probe_tls(
+        self,
+        family: int,
+        sockaddr: Any,
+        settings: BytesSettings,
+        reactor: Any,
+        timeout_s: float,
+        connections: CheckConnections | None,
+    ) -> Deferred[None]:
+        """The same over TLS, unless there are no ``connections``: without ``expect`` a handshake is well."""
         expected = settings.expect
         judge = (lambda data: judge_prefix(data, expected)) if expected else None
-        return Deferred.fromCoroutine(_converse(_endpoint(family, sockaddr, reactor, timeout_s), settings.send, judge))
+        endpoint = _endpoint(family, sockaddr, reactor, timeout_s)
+        return Deferred.fromCoroutine(_converse(endpoint, settings.send, judge, connections))
 
 
 @implementer(IReadDescriptor)

@@ -20,6 +20,8 @@ from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health import HealthSpec
 from netappliance.clusters.health.probes import CheckFailed
 from netappliance.clusters.health.state import HealthState, first_delay, next_delay
+from netappliance.interfaces import ITlsHealthCheck
+from netappliance.tls.to_backends.checks import CheckConnections
 
 _log = Logger()
 
@@ -110,8 +112,13 @@ class HealthService(Service):
         if spec.port and backend.family != socket.AF_UNIX:
             sockaddr = (sockaddr[0], spec.port)
         timeout_s = spec.timeout_s
+        asked: tuple[Any, ...] = (backend.family, sockaddr, spec.settings, self._reactor, timeout_s)
+        if backend.tls is not None and spec.tls and ITlsHealthCheck.providedBy(spec.check):
+            ask, asked = spec.check.probe_tls, (*asked, CheckConnections(backend.tls))
+        else:
+            ask = spec.check.probe
         # a kind of somebody else's may raise
-        probe = maybeDeferred(spec.check.probe, backend.family, sockaddr, spec.settings, self._reactor, timeout_s)
+        probe: Deferred[None] = maybeDeferred(ask, *asked)
         one.probe = probe
         probe.addTimeout(timeout_s, self._reactor)
         probe.addCallbacks(lambda _: self._passed(one), lambda failure: self._failed(one, failure))

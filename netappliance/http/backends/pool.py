@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from socket import SocketType
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.state import BackendState, StateChange
 from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.timers import TimerWheel
+from netappliance.dataplane.tls_transport import TlsTransport
 from netappliance.dataplane.transport import Connect, Transport, connect
 from netappliance.http.streams.h1_backend import H1BackendConnection, Lender
+from netappliance.http.streams.h1_tls_backend import H1TlsBackendConnection
 from netappliance.http.streams.stream import StreamUser
+from netappliance.tls.to_backends.peer import BackendPeer
 
 
 class BackendPool(Lender):
@@ -53,7 +57,7 @@ class BackendPool(Lender):
                 self.cluster.reused(backend)
                 return connection
             self.stale += 1
-            self.poller.close(connection.transport.sock)
+            connection.close()
         return None
 
     def connect(self, backend: Backend) -> H1BackendConnection:
@@ -66,11 +70,21 @@ class BackendPool(Lender):
         self.misses += 1
         sock = self._connect(backend.family, backend.sockaddr)
         try:
+            if backend.tls is not None:
+                return self._connect_tls(sock, backend, backend.tls)
             connection = H1BackendConnection(Transport(sock), backend, self, self.poller)
             self.poller.add(sock.fileno(), connection.on_ready)
         except OSError:
             sock.close()
             raise
+        return connection
+
+    def _connect_tls(self, sock: SocketType, backend: Backend, peer: BackendPeer) -> H1BackendConnection:
+        # a body that only the end of the connection ends is whole when the backend says so
+        transport = TlsTransport(sock, strict_end=True)
+        connection = H1TlsBackendConnection(transport, peer, backend, self, self.poller)
+        if connection.handshake is not None:
+            self.poller.add(transport.fd, connection.handshake.on_ready)
         return connection
 
     def take_back(self, connection: H1BackendConnection, *, clean: bool) -> None:
@@ -79,10 +93,10 @@ class BackendPool(Lender):
         section = self.cluster.section
         kept = self.idle.get(backend)
         if not clean or self.closed or backend.draining:
-            self.poller.close(connection.transport.sock)
+            connection.close()
         elif (len(kept) if kept is not None else 0) >= section.pool_max_idle:
             self.overflow += 1
-            self.poller.close(connection.transport.sock)
+            connection.close()
         else:
             if kept is None:
                 kept = self.idle[backend] = []
@@ -104,7 +118,7 @@ class BackendPool(Lender):
         if kept is not None and connection in kept:
             kept.remove(connection)
             self.stale += 1
-            self.poller.close(connection.transport.sock)
+            connection.close()
 
     def failed(self, backend: Backend, *, blame: bool) -> None:
         """A connection attempt failed; ``blame`` the backend unless the fault is ours."""
@@ -167,7 +181,7 @@ class BackendPool(Lender):
             old = 0
             while old < len(kept) and (backend.draining or now - kept[old].idle_since >= limit):
                 self.expired += 1
-                self.poller.close(kept[old].transport.sock)
+                kept[old].close()
                 old += 1
             del kept[:old]
             if kept:
@@ -182,5 +196,5 @@ class BackendPool(Lender):
         self.timers.cancel(self)
         for kept in self.idle.values():
             for connection in kept:
-                self.poller.close(connection.transport.sock)
+                connection.close()
         self.idle.clear()

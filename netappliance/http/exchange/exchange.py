@@ -21,7 +21,7 @@ from netappliance.http.exchange.reasons import (
     REFUSED_SIZE,
     REQUEST_TIMEOUT,
 )
-from netappliance.http.exchange.to_backend import IDEMPOTENT, Failure, WayToBackend
+from netappliance.http.exchange.to_backend import IDEMPOTENT, Failure, WayToBackend, unreachable
 from netappliance.http.exchange.tunnel import TunnelOwner, TunnelSession
 from netappliance.http.framing.chunked import Pieces
 from netappliance.http.frontend import Frontend
@@ -314,7 +314,7 @@ class LiveExchange(Record, TunnelOwner):
             if way.try_again("connect", now):
                 self._choose(way, reason)
             else:
-                self.answer(Answer(503, "no backend could be reached"), reason)
+                self.answer(unreachable(reason), reason)
         elif way.reused and way.broke is None and way.may_repeat("broken", now):
             # the backend closed the kept connection while we wrote: nothing of this request was answered
             way.leave_stale()

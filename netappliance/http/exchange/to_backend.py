@@ -25,6 +25,13 @@ class Failure:
         self.reason = reason
 
 
+def unreachable(reason: CloseReason) -> Answer:
+    """Return what the client is told after the last attempt; ``reason`` is that one's."""
+    if reason.cause is Cause.TLS:
+        return Answer(502, "TLS with the backend failed")
+    return Answer(503, "no backend could be reached")
+
+
 class WayToBackend:
     """
     The attempts of one request.
@@ -100,7 +107,7 @@ class WayToBackend:
             made.begin(user, request.method, framing)
             self.stream = made
             return None
-        return Failure(Answer(503, "no backend could be reached"), reason)
+        return Failure(unreachable(reason), reason)
 
     def _pick(self, port: int, now: float) -> Backend | None:
         """Choose by the sticky cookie, which may name a full backend to wait for, or by the balance key."""

@@ -19,7 +19,7 @@ from netappliance.sessions.session import Session
 
 IDLE = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.TIMEOUT)
 REFUSED = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.POLICY)
-_ABORTS = frozenset((Cause.RST, Cause.INTERNAL, Cause.RESOURCE))
+_ABORTS = frozenset((Cause.RST, Cause.TLS, Cause.INTERNAL, Cause.RESOURCE))
 
 
 @trait

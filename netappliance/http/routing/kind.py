@@ -62,6 +62,11 @@ def _check_cluster(title: str, section: RouteSection, configuration: Configurati
         expected = "client_address | client_address_port | header:NAME | cookie:NAME | uri"
         why = f"[{title}] has requests, and tokens are for datagrams"
         yield ConfigProblem(f"cluster {cluster.name}", "balance_key", why, cluster.balance_key, expected)
+    if cluster is not None and cluster.tls is not None:
+        for protocol in cluster.tls.settings.alpn:
+            if protocol not in ("http/1.1", "http/1.0"):
+                why = f"[{title}] has requests, which go to backends as HTTP/1.1: alpn must not offer another protocol"
+                yield ConfigProblem(f"cluster {cluster.name}", "tls", why, protocol, "alpn=http/1.1, or no alpn=")
     if section.redirect:
         why = f"the route has cluster = {section.cluster}, and can only do one of the two"
         yield ConfigProblem(title, "redirect", why, section.redirect, "no redirect, or no cluster")

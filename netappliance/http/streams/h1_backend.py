@@ -301,6 +301,10 @@ class H1BackendConnection(H1Connection, BackendStream):
     def abort(self) -> None:
         """Close a connection attempt that failed."""
         self._leave()
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; for the connection's owner, who has taken it off its books."""
         self.poller.close(self.transport.sock)
 
     def detach(self) -> Detached:
