@@ -90,6 +90,6 @@ docs: $(VENV)/.run ## write docs/configuration.md from the schemas
 	$(BIN)/python -m netappliance.config.document > docs/configuration.md
 
 clean: pure ## remove what the other targets made
-	rm -rf $(VENV) .venv-compiled .compiled build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-compiled .venv-sslyze .compiled build dist *.egg-info _trial_temp* .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find . -name dropin.cache -delete

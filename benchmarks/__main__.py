@@ -12,10 +12,12 @@ from pathlib import Path
 from benchmarks import (
     http,
     http_peers,
+    https,
     soak,
     soak_healing,
     soak_hellos,
     soak_http,
+    soak_https,
     tcp,
     tcp_peers,
     tracker,
@@ -27,7 +29,7 @@ from benchmarks.plan import Plan, chosen
 from benchmarks.report import Report
 from benchmarks.rows import COMPILED, OURS, PURE
 
-SUITES = {"tcp": tcp, "udp": udp, "http": http, "tracker": tracker}
+SUITES = {"tcp": tcp, "udp": udp, "http": http, "https": https, "tracker": tracker}
 #: proofs that are no benchmarks
 SOAKS = ("healing", "hellos")
 ROWS = tuple(row for suite in SUITES.values() for row in suite.ROWS)
@@ -71,6 +73,8 @@ def main() -> None:
             soak.run()
         if options.only in (None, "http"):
             soak_http.run(int(options.gib * 2**30))
+        if options.only in (None, "https"):
+            soak_https.run()
         if options.only in (None, "healing"):
             soak_healing.run(60)
         if options.only in (None, "hellos"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import resource
 import shutil
+import ssl
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 
 from benchmarks import backends
@@ -20,6 +22,7 @@ from benchmarks.processes import PEER_CORE, Running
 
 #: lines that wrk prints only when requests failed
 WRK_FAILURES = ("Non-2xx", "Socket errors")
+LOOPBACK = "http://127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Wrk:
     :param script: a Lua file.
     :param body: bytes of the body of each request of the script.
     :param backend: the port of ``backends.bodies`` behind the proxy, where they are all to arrive.
+    :param tls: a configuration of OpenSSL (openssl.cnf) with what wrk offers; None for HTTP without TLS.
     """
 
     seconds: int
@@ -41,6 +45,7 @@ class Wrk:
     script: Path | None = None
     body: int = 0
     backend: int = 0
+    tls: Path | None = None
 
     def __call__(self, proxy: Running) -> tuple[float, float]:
         """
@@ -49,7 +54,7 @@ class Wrk:
         :raises RuntimeError: when wrk counted a failed request (a socket error, a status other than 2xx and 3xx), or
             the backend got fewer bodies than were answered, or others.
         """
-        _expect_200(proxy, self.path)
+        _expect_200(proxy, self.path, tls=self.tls is not None)
         bodies = backends.received(self.backend) if self.body else (0, 0)
         before = proxy.cpu_seconds()
         said = self._run(proxy)
@@ -71,14 +76,26 @@ class Wrk:
             command += ["-H", "Connection: close"]
         if self.script:
             command += ["-s", str(self.script)]
-        command.append(f"http://127.0.0.1:{proxy.port}{self.path}")
-        done = subprocess.run(["taskset", "-c", PEER_CORE, *command], capture_output=True, text=True, check=True)
+        site, environment = ("https://localhost", {"OPENSSL_CONF": str(self.tls)}) if self.tls else (LOOPBACK, {})
+        command.append(f"{site}:{proxy.port}{self.path}")
+        done = subprocess.run(
+            ["taskset", "-c", PEER_CORE, *command],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         return done.stdout + done.stderr
 
 
-def _expect_200(proxy: Running, path: str) -> None:
+def _expect_200(proxy: Running, path: str, *, tls: bool) -> None:
     """wrk takes a redirect for an answer, and does not look at what it gets."""
-    connection = HTTPConnection("127.0.0.1", proxy.port, timeout=10)
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection: HTTPConnection = HTTPSConnection("localhost", proxy.port, timeout=10, context=context)
+    else:
+        connection = HTTPConnection("127.0.0.1", proxy.port, timeout=10)
     with contextlib.closing(connection):
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -116,28 +133,35 @@ def available(*programs: str) -> bool:
 
 
 HOLD = """
-import resource, socket, sys, time
+import resource, socket, ssl, sys, time
 port, count = int(sys.argv[1]), int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-held = []
+held, message, answer = [], b"x", b"x"
+if sys.argv[3] == "tls":
+    message, answer = b"GET / HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n", b"H"
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 for number in range(count):
-    held.append(socket.create_connection(("127.0.0.1", port), 10))
-    held[-1].sendall(b"x")
+    sock = socket.create_connection(("127.0.0.1", port), 10)
+    held.append(context.wrap_socket(sock, server_hostname="localhost") if sys.argv[3] == "tls" else sock)
+    held[-1].sendall(message)
 for sock in held:
-    assert sock.recv(1) == b"x"
+    assert sock.recv(65536)[:1] == answer
 print("held", flush=True)
 sys.stdin.read()
 """
 
 
-def idle_memory(proxy: Running, count: int) -> float:
+def idle_memory(proxy: Running, count: int, *, tls: bool = False) -> float:
     """
     Open ``count`` connections through a proxy, each used once, and let them idle.
 
+    :param tls: for one request of HTTPS each instead of a byte.
     :return: MiB of the proxy's resident memory with all of them open.
     """
+    how = "tls" if tls else "tcp"
     holder = subprocess.Popen(
-        ["taskset", "-c", PEER_CORE, sys.executable, "-c", HOLD, str(proxy.port), str(count)],
+        ["taskset", "-c", PEER_CORE, sys.executable, "-c", HOLD, str(proxy.port), str(count), how],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )

@@ -131,19 +131,27 @@ def sozu_binary() -> str | None:
     return shutil.which("sozu") or shutil.which("sozu", path=Path.home() / ".cargo" / "bin")
 
 
-def start_sozu(bench: Bench, protocol: str, backend: int, frontend: str = "") -> Running | None:
+def start_sozu(
+    bench: Bench, protocol: str, backend: int, frontend: str = "", tls: Path | None = None
+) -> Running | None:
     """
     Sōzu with one worker; access logs are off by default.
 
     :param protocol: ``http`` or ``tcp``.
     :param frontend: what is said of its frontend besides the address.
+    :param tls: a PEM file for its listener; certificate and key lie beside it as ``.crt`` and ``.key`` too.
     """
     binary = sozu_binary()
     if binary is None:
         return absent("sozu", "make peers PEERS=sozu")
     port = free_port()
+    listener = f'"{protocol}"'
+    if tls is not None:
+        certificate, key = tls.with_suffix(".crt"), tls.with_suffix(".key")
+        listener = f'"https"\nalpn_protocols = ["http/1.1"]\ncertificate = "{certificate}"\nkey = "{key}"'
     config = bench.write(
-        f"sozu-{port}.toml", SOZU.format(port=port, backend=backend, protocol=protocol, frontend=frontend, bench=bench)
+        f"sozu-{port}.toml",
+        SOZU.format(port=port, backend=backend, protocol=protocol, listener=listener, frontend=frontend, bench=bench),
     )
     process = bench.start(PROXY_CORE, binary, "start", "-c", config, port=port)
     # the process that was started watches over the one that works
@@ -159,7 +167,7 @@ worker_count = 1
 max_connections = 9500
 max_buffers = 20000
 [[listeners]]
-protocol = "{protocol}"
+protocol = {listener}
 address = "127.0.0.1:{port}"
 [clusters.c]
 protocol = "{protocol}"

@@ -53,6 +53,11 @@ TARGETS: tuple[Target, ...] = (
     *_at_least(rows.HTTP_UPLOADS, "sozu", compiled=1.0),
     *_at_least(rows.HTTP_POSTS, "haproxy", pure=0.65, compiled=0.95),
     *_at_least(rows.HTTP_POSTS, "sozu", compiled=1.0),
+    *_at_least(rows.HTTPS_REQUESTS, "haproxy", pure=0.5, compiled=0.85),
+    *_at_least(rows.HTTPS_REQUESTS, "envoy", compiled=2.2),
+    *_at_least(rows.HTTPS_HANDSHAKES, "haproxy", pure=0.7, compiled=0.8),
+    *_at_least(rows.HTTPS_RESUMED, "haproxy", pure=0.7, compiled=0.7),
+    *_at_least(rows.HTTPS_RESPONSES, "haproxy", pure=0.9, compiled=0.9),
     *_at_least(rows.TCP_CONNECTIONS, "haproxy", pure=0.65, compiled=0.95),
     *(
         target

