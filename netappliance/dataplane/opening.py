@@ -50,7 +50,8 @@ class Opening:
     """
     The beginning of one connection; it reads no byte more than is its own.
 
-    :ivar state: ``header``, ``hello`` or ``handshake``. :ivar deadline: of this state, monotonic seconds.
+    :ivar state: ``header``, ``hello`` or ``handshake``; ``over`` once what became of TLS is counted.
+    :ivar deadline: of this state, monotonic seconds.
     :ivar header: the PROXY header, once it is there. :ivar hello: the ClientHello, until the handshake is over.
     :ivar facts: what the handshake came to.
     """
@@ -130,6 +131,11 @@ class Opening:
             _discard(self._transport.sock)
         return TIMEOUT
 
+    def abandoned(self) -> None:
+        """The connection ends, by whatever: a handshake that had begun is counted, each once."""
+        if self.state != "header":
+            self._count(handshakes.CLOSED)
+
     def refused(self, refusal: HelloRefusal, reason: CloseReason = TLS_FAILED) -> OpeningFailed:
         """Tell the client in the words that it understands, and return what there is to raise."""
         self._count(refusal.reason)
@@ -141,6 +147,9 @@ class Opening:
         return OpeningFailed(reason, {"tls": refusal.text, **_name(self.hello)})
 
     def _count(self, result: str) -> None:
+        if self.state == "over":
+            return
+        self.state = "over"
         if self._tls is not None:
             self._tls.statistics.count(result)
         elif self._passing is not None:
@@ -200,17 +209,18 @@ class Opening:
         try:
             over = moving.handshake()
         except TlsError as error:
-            tls.statistics.count(handshakes.failure_word(error.why))
+            self._count(handshakes.failure_word(error.why))
             # over unread bytes the close would be a reset, which takes OpenSSL's alert with it
             _discard(transport.sock)
             raise OpeningFailed(TLS_FAILED, {"tls": error.why, **_name(hello)}) from None
         except OSError as error:
-            tls.statistics.count(handshakes.CLOSED)
+            self._count(handshakes.CLOSED)
             raise OpeningFailed(CloseReason(Side.CLIENT, Phase.HANDSHAKE, cause_of(error)), _name(hello)) from None
         if not over:
             return False
         if moving.connection is None:
             raise RuntimeError("a handshake without a connection")
+        self.state = "over"
         self.facts = tls.ended(moving.connection, self._connecting, hello)
         if self.facts is None:
             raise OpeningFailed(PROVEN, {"tls": "acme-tls/1", **_name(hello)})

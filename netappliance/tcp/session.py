@@ -168,6 +168,7 @@ class TcpSession(Session, HandshakeOwner):
         self.cluster = terms.cluster.name
         terms.table.settle(self, terms.name)
         opening.hello = None
+        opening.state = "over"
 
     # -- backend ----------------------------------------------------------------------------------------------------
 
@@ -404,6 +405,9 @@ class TcpSession(Session, HandshakeOwner):
         abort = self.state == "open" and (reason.cause in _ABORTS or self._undelivered())
         self.state = "closed"
         terms.timers.cancel(self)
+        if self._opening is not None:
+            self._opening.abandoned()
+            self._opening = None
         if self._names is not None:
             terms.table.settle(self, self.listener)
             self._names = None

@@ -38,7 +38,7 @@ def server_context(keys: TlsKeys) -> SSL.Context:
     context.set_session_id(b"netappliance")
     set_groups(context, keys.groups)
     if keys.alpn:
-        context.set_alpn_select_callback(_alpn_choice(keys.alpn))
+        context.set_alpn_select_callback(_alpn_choice(keys.protocols))
     if keys.client_ca:
         _ask_for_certificates(context, keys)
     return context

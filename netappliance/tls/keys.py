@@ -53,8 +53,9 @@ class TlsKeys:
         values.list_of(_protocol),
         "http/1.1",
         unit="protocols",
-        doc="TLS: application protocols that are served, the favourite first (ALPN). A client that offers others only "
-        "is refused by [https]; [tcp] goes on without one. Empty = the extension is ignored.",
+        doc="TLS: application protocols that are served, the favourite first (ALPN); http/1.1 stands for http/1.0 "
+        "too. A client that offers others only is refused by [https]; [tcp] goes on without one. Empty = the extension "
+        "is ignored.",
     )
     min_tls: str = option(values.choice("1.2", "1.3"), "1.2", doc="TLS: the oldest version that is spoken.")
     tls_profile: str = option(
@@ -99,3 +100,9 @@ class TlsKeys:
     ja4: bool = option(
         values.boolean, "no", doc="TLS: note the client's fingerprint (JA4) in the access log, and for filters."
     )
+
+    @property
+    def protocols(self) -> tuple[bytes, ...]:
+        """All that clients may choose, the favourite first."""
+        elder = (b"http/1.0",) if b"http/1.1" in self.alpn and b"http/1.0" not in self.alpn else ()
+        return self.alpn + elder

@@ -66,7 +66,7 @@ class TlsServer:
         self.statistics = HandshakeStatistics()
         self._strict_alpn = strict_alpn
         self._wall = wall
-        self._protocols = frozenset(keys.alpn)
+        self._protocols = frozenset(keys.protocols)
         self.plain_answer = b""
         self.challenges: TlsAlpnChallenges | None = None
         self.may_be_empty = False

@@ -226,6 +226,15 @@ class HandshakeTests(OpeningTestCase):
         opening, _, _ = self.opened(self.server(strict_alpn=False), context=context)
         assert opening.facts is not None
         self.assertEqual(opening.facts.alpn, b"")
+        opening.abandoned()  # in good order, long after
+
+    def test_who_serves_http_1_1_serves_http_1_0(self) -> None:
+        """Clients that offer that only, like curl --http1.0."""
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_alpn_protos([b"http/1.0"])
+        opening, _, _ = self.opened(self.server(), context=context)
+        assert opening.facts is not None
+        self.assertEqual(opening.facts.alpn, b"http/1.0")
 
     def test_versions(self) -> None:
         """What is older than the oldest is refused, and counted as such."""
@@ -311,8 +320,13 @@ class RefusalTests(OpeningTestCase):
         self.assertFalse(opening.proceed(100.0, ending=False))
         self.assertEqual((opening.state, opening.deadline), ("hello", 110.0))
         self.assertEqual(str(opening.expired()), "client/handshake/timeout")
+        opening.abandoned()
+        opening, _, far = self.begin(tls)
+        far.send(b"\x16\x03\x01\x02\x00\x01\x00")
         far.shutdown(socket.SHUT_WR)
         self.assertEqual(self.refused(opening, ending=True)[0], "client/handshake/fin")
+        opening.abandoned()
+        opening.abandoned()
         self.assertEqual(tls.statistics.counts, {("none", False, "timeout"): 1, ("none", False, "closed"): 1})
         opening, _, far = self.begin(tls)
         far.send(b"\x16\x03\x01\x40\x00\x01\x00\xff\xff" + bytes(MAX_BYTES))
@@ -326,6 +340,7 @@ class RefusalTests(OpeningTestCase):
         self.assertFalse(opening.proceed(100.0, ending=False))
         far.close()
         self.assertEqual(self.refused(opening, ending=True)[0], "client/handshake/rst")
+        opening.abandoned()
         self.assertEqual(tls.statistics.counts, {("none", False, "closed"): 1})
 
     def test_a_client_that_does_not_trust_us(self) -> None:
@@ -417,8 +432,14 @@ class PassingTests(OpeningTestCase):
         self.assertEqual(self.refused(opening, ending=True)[0], "client/handshake/fin")
         near.close()
         self.assertEqual(far.recv(10), b"")
+        opening.abandoned()
+        self.assertEqual(self.counted(passing), {"closed": 1})
+        opening, near, far, passing = self.begin_passing()
+        far.send(b"\x16\x03\x01")
+        self.assertFalse(opening.proceed(100.0, ending=False))
         self.assertEqual(str(opening.expired()), "client/handshake/timeout")
-        self.assertEqual(self.counted(passing), {"closed": 1, "timeout": 1})
+        opening.abandoned()
+        self.assertEqual(self.counted(passing), {"timeout": 1})
 
     def test_clients_that_break_off(self) -> None:
         """What they said first is still there, and so is the reset."""

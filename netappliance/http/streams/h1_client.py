@@ -29,8 +29,11 @@ UPGRADED = CloseReason(Side.CLIENT, Phase.TUNNEL, Cause.FIN)
 #: requests answered in one turn of one connection: the fairness budget for pipelines of requests that need no backend
 BUDGET = 32
 _PHASES = {
-    "header": Phase.HANDSHAKE, "hello": Phase.HANDSHAKE, "handshake": Phase.HANDSHAKE,
-    "head": Phase.REQUEST, "idle": Phase.IDLE,
+    "header": Phase.HANDSHAKE,
+    "hello": Phase.HANDSHAKE,
+    "handshake": Phase.HANDSHAKE,
+    "head": Phase.REQUEST,
+    "idle": Phase.IDLE,
 }
 
 
@@ -371,6 +374,9 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         truncated = self.out is not None or bool(self.outgoing) or (self.state == "exchange" and self.began)
         self.state = "closed"
         self.user = None
+        if self._opening is not None:
+            self._opening.abandoned()
+            self._opening = None
         self.stop_reading()
         frontend.timers.cancel(self)
         try:
