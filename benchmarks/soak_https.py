@@ -1,4 +1,4 @@
-"""HTTPS for long: testssl.sh, a million damaged ClientHellos, certificates replaced a hundred times under load."""
+"""HTTPS for long: testssl.sh's whole run, and certificates that are replaced a hundred times under load."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from benchmarks import backends, http_peers
 from benchmarks.processes import Bench, Running
 from tests.certificates import Authority
-from tests.integration import tls_scanners, tls_storms
+from tests.integration import tls_scanners
+from tests.integration.https_load_client import Handshakes, replace
 
-HELLOS = 1_000_000
 REPLACEMENTS = 100
 #: bytes by which the proxy may grow during one proof
 GROWTH_LIMIT = 8 * 1024 * 1024
@@ -29,7 +29,6 @@ def run() -> None:
         authority = tls_scanners.write_site(bench.folder)
         proxy = http_peers.ours(bench, backends.small_answers(bench), tls=served)
         scan(proxy, bench.folder / "ca.pem")
-        damaged_hellos(proxy)
         replacements(proxy, authority, served)
         for log in bench.folder.glob("*.log"):
             if "Traceback" in log.read_text(errors="replace"):
@@ -49,27 +48,12 @@ def scan(proxy: Running, ca: Path) -> None:
         raise RuntimeError(f"testssl.sh found {found}")
 
 
-def damaged_hellos(proxy: Running) -> None:
-    """All end, and leave neither descriptors nor much memory."""
-    tls_storms.storm(proxy.port, 10_000, seed=0)
-    time.sleep(1)
-    descriptors, memory, started = _descriptors(proxy), proxy.rss_bytes(), time.monotonic()
-    for part in range(100):
-        tls_storms.storm(proxy.port, HELLOS // 100, seed=part + 1)
-    took, grown = time.monotonic() - started, proxy.rss_bytes() - memory
-    time.sleep(1)
-    left = _descriptors(proxy) - descriptors
-    print(f"{HELLOS} damaged ClientHellos: {took:.0f} s, grew {grown / 2**20:.1f} MiB, {left} descriptors left")
-    if left > 0 or grown > GROWTH_LIMIT:
-        raise RuntimeError("something was left of damaged ClientHellos")
-
-
 def replacements(proxy: Running, authority: Authority, served: Path) -> None:
     """No handshake fails, no kept connection breaks."""
     memory, started = proxy.rss_bytes(), time.monotonic()
-    with tls_storms.Handshakes(proxy.port, authority) as load:
+    with Handshakes(proxy.port, authority) as load:
         for number in range(REPLACEMENTS):
-            serial = tls_storms.replace(served, authority, kind="rsa" if number % 2 else "ecdsa")
+            serial = replace(served, authority, kind="rsa" if number % 2 else "ecdsa")
             deadline = time.monotonic() + TAKEN_UP_S
             while load.serial() != serial:
                 if time.monotonic() > deadline:
@@ -80,7 +64,3 @@ def replacements(proxy: Running, authority: Authority, served: Path) -> None:
     print(f"{REPLACEMENTS} certificates replaced: {took:.0f} s, {said}, grew {grown / 2**20:.1f} MiB")
     if load.failures or grown > GROWTH_LIMIT:
         raise RuntimeError(f"certificates could not be replaced: {load.failures}")
-
-
-def _descriptors(proxy: Running) -> int:
-    return len(list(Path(f"/proc/{proxy.pid}/fd").iterdir()))

@@ -156,17 +156,17 @@ class HttpTestCase(ProxyTestCase):
         """
         Start a proxy for these backends, or bare ports; returns it and its port.
 
-        :param keys: lines of its ``[http]`` section.
+        :param keys: lines of its ``[http]`` or ``[https]`` section.
         :param cluster: lines of its ``[cluster]`` section.
         """
-        port = free_ports(1)[0]
+        port, over = free_ports(1)[0], self.transport
         ports = [backend if isinstance(backend, int) else backend.port for backend in backends]
         lines = "\n".join(f"    127.0.0.1:{number} id=b{index}" for index, number in enumerate(ports))
         return (
             self.proxy(
                 f"[appliance]\naccess_log = access.log\nshutdown_grace = 1s\n{appliance}\n"
                 f"[cluster c]\nbackends =\n{lines}\n{cluster}\n"
-                f"[http web]\nlisten = tcp:{port}:interface=127.0.0.1\n{keys}\n"
+                f"[{over.kind} web]\nlisten = tcp:{port}:interface=127.0.0.1\n{over.keys}{keys}\n"
                 "[route default]\nlisteners = web\nhost = *\npath = /\ncluster = c\n"
             ),
             port,

@@ -283,20 +283,21 @@ class HttpProxyTestCase(ProxyTestCase):
         """
         Start a proxy for these backends (or bare ports); its port is ``self.port``.
 
-        :param keys: of [http web]. :param cluster: keys of [cluster c]. :param routes: [route] sections.
+        :param keys: of [http web] or [https web]. :param cluster: keys of [cluster c]. :param routes: [route] sections.
         :param more: further sections. :param appliance: keys of [appliance]. :param prefix: e.g. prlimit.
         """
         (self.port,) = free_ports(1)
         lines = "\n".join(f"    127.0.0.1:{each if isinstance(each, int) else each.port}" for each in backends)
         head = f"[appliance]\naccess_log = access.log\nshutdown_grace = 1s\n{appliance}\n"
         back = f"[cluster c]\nbackends =\n{lines}\n{cluster}\n" if backends else ""
-        listener = f"[http web]\nlisten = tcp:{self.port}:interface=127.0.0.1\n{keys}\n"
+        over = self.transport
+        listener = f"[{over.kind} web]\nlisten = tcp:{self.port}:interface=127.0.0.1\n{over.keys}{keys}\n"
         self.front_proxy = self.proxy(head + back + listener + routes + "\n" + more, prefix)
         return self.front_proxy
 
-    def client(self, port: int = 0, source: str = "127.0.0.1") -> Client:
-        """Connect to the proxy."""
-        sock = socket.create_connection(("127.0.0.1", port or self.port), BUDGET_S, (source, 0))
+    def client(self, port: int = 0, source: str = "127.0.0.1", before: bytes = b"") -> Client:
+        """Connect to the proxy. :param before: a PROXY header."""
+        sock = self.transport.connect(port or self.port, source, before)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.addCleanup(sock.close)
         return Client(sock)

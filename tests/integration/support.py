@@ -21,12 +21,13 @@ from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.integration import transports
+from tests.integration.transports import PLAIN, Transport
 from tests.integration.zygote import ZYGOTE, ForkedProcess
 
-RUN = "from twisted.scripts.twistd import run; run()"
 #: seconds that anything here may take before the test fails
-BUDGET_S = 20.0
-
+BUDGET_S = transports.BUDGET_S
+RUN = "from twisted.scripts.twistd import run; run()"
 
 _given: set[int] = set()
 
@@ -178,6 +179,8 @@ class ProxyTestCase(SynchronousTestCase):
     expected_tracebacks = 0
     #: start proxies from the zygote
     forked = False
+    #: what clients speak
+    transport: Transport = PLAIN
 
     def proxy(self, config: str, prefix: tuple[str, ...] = ()) -> Proxy:
         """Start one and wait until it is ready."""
@@ -200,7 +203,7 @@ class ProxyTestCase(SynchronousTestCase):
 
     def connect(self, port: int) -> socket.socket:
         """A client connection with a time limit."""
-        client = socket.create_connection(("127.0.0.1", port), timeout=BUDGET_S)
+        client = self.transport.connect(port)
         self.addCleanup(client.close)
         return client
 

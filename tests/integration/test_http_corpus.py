@@ -156,8 +156,9 @@ class CorpusTestCase(HttpProxyTestCase):
     def start(self, backend: int) -> None:
         """Start a proxy with a listener without limits, and one for small bodies."""
         (self.small_port,) = free_ports(1)
-        small = f"[http small]\nlisten = tcp:{self.small_port}:interface=127.0.0.1\nmax_body_size = {SMALL_BODY}\n"
-        self.front(backend, more=small)
+        kind, keys = self.transport.kind, self.transport.keys
+        listen = f"listen = tcp:{self.small_port}:interface=127.0.0.1"
+        self.front(backend, more=f"[{kind} small]\n{listen}\n{keys}max_body_size = {SMALL_BODY}\n")
 
     def run_case(self, number: int, case: Case) -> tuple[int, list[int]]:
         """Send it; return the status of the refusal (0 = none), and all statuses."""

@@ -102,12 +102,13 @@ class CurlTests(HttpTestCase):
         server = self.web_server()
         server.site.files = {"/large": ("application/octet-stream", self.content), "/small": ("text/plain", b"small\n")}
         _proxy, port = self.front(server, keys=keys)
-        return server, f"http://127.0.0.1:{port}"
+        return server, self.transport.url(port)
 
     def curl(self, *arguments: str, stdin: bytes = b"", status: int = 0) -> bytes:
         """Run curl; its standard output. Anything but the wanted exit status is a failure."""
         done = subprocess.run(
             ["curl", "-sS", "--max-time", "20", *arguments],
+            env={**os.environ, **self.transport.environment},
             input=stdin,
             capture_output=True,
             timeout=BUDGET_S + 5,
@@ -260,7 +261,8 @@ class WebSocketTests(HttpTestCase):
         """A client of the proxy."""
         from websockets.sync.client import connect
 
-        return connect(f"ws://127.0.0.1:{port}/chat?room=1", max_size=None, open_timeout=BUDGET_S)
+        url = f"{self.transport.url(port, 'ws')}/chat?room=1"
+        return connect(url, ssl=self.transport.context(), max_size=None, open_timeout=BUDGET_S)
 
     def test_messages_of_all_sizes(self) -> None:
         """Text, bytes, 16 MiB in one message, ping, and the close code."""
@@ -342,7 +344,8 @@ class GitTests(HttpTestCase):
 
     def git(self, *arguments: str) -> str:
         """Run git in the folder; its output."""
-        environment = {**os.environ, "HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+        ours = {"HOME": str(self.folder), "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+        environment = {**os.environ, **ours, **self.transport.environment}
         command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", *arguments]
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, timeout=60, text=True, check=False
@@ -359,7 +362,7 @@ class GitTests(HttpTestCase):
         """What is cloned is what was served; a push in chunks, larger than any buffer, comes out at the other clone."""
         server = self.web_server(type("ThisGit", (GitHandler,), {"root": self.folder}))
         _proxy, port = self.front(server)
-        url = f"http://127.0.0.1:{port}/served.git"
+        url = f"{self.transport.url(port)}/served.git"
         for version in ("0", "2"):
             self.git("-c", f"protocol.version={version}", "clone", "-q", url, f"clone{version}")
             self.git("-C", f"clone{version}", "fsck", "--strict")
@@ -380,6 +383,8 @@ class BrowserTests(HttpTestCase):
     PROGRAM = next(filter(None, map(shutil.which, BROWSERS)), None)
     if PROGRAM is None:
         skip = f"no browser is installed: {', '.join(BROWSERS)}"
+    #: further arguments
+    flags: tuple[str, ...] = ()
 
     def test_a_page_with_50_assets(self) -> None:
         """20 scripts, 15 style sheets and 15 images, all of them loaded and run."""
@@ -397,8 +402,9 @@ class BrowserTests(HttpTestCase):
                 "--disable-dev-shm-usage",
                 f"--user-data-dir={profile}",
                 "--timeout=20000",
+                *self.flags,
                 "--dump-dom",
-                f"http://127.0.0.1:{port}/",
+                f"{self.transport.url(port)}/",
             ],
             capture_output=True,
             timeout=60,

@@ -79,7 +79,7 @@ class UpgradeTests(HttpProxyTestCase):
         backend = self.backend(serving(SWITCH, count=1))
         self.front(backend, keys="proxy_protocol = expect\n")
         header = encode_v2(("9.9.9.9", 1), ("8.8.8.8", 2))
-        client = self.client().send(header + get("/ws", WISH))
+        client = self.client(before=header).send(get("/ws", WISH))
         self.assertEqual(client.read().status, 101)
         self.assertEqual(backend.requests[0].get("X-Forwarded-For"), b"9.9.9.9")
         self.assertTrue(client.closed())
