@@ -303,7 +303,7 @@ class TcpSession(Session, HandshakeOwner):
         client.peer = leg
         terms.poller.redirect(leg.sock.fileno(), leg.on_ready)
         terms.poller.redirect(client.sock.fileno(), client.on_ready)
-        first = self._header()
+        first = self._header() if terms.sends_header else b""
         self._opening = None
         client.pending = None
         if self._handshake is not None:

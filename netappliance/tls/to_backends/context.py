@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from OpenSSL.crypto import X509, X509StoreFlags
@@ -20,6 +21,8 @@ Read = TypeVar("Read")
 
 #: bytes of one file; the certificates of all public authorities are a quarter of it
 MAX_FILE = 1024 * 1024
+#: one signature with 8192 bits would hold up all other traffic for 15 ms
+MAX_RSA_BITS = 4096
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _KEY_BEGINS = b"-----BEGIN "
 
@@ -134,9 +137,12 @@ def _private_key(data: bytes) -> Any:
         kind, _, _ = block.partition(b"-----")
         if kind.endswith(b"PRIVATE KEY"):
             try:
-                return load_pem_private_key(_KEY_BEGINS + block, None)
+                key = load_pem_private_key(_KEY_BEGINS + block, None)
             except TypeError:
                 raise ValueError("a private key with a passphrase (expected none)") from None
             except ValueError:
                 break
+            if isinstance(key, RSAPrivateKey) and key.key_size > MAX_RSA_BITS:
+                raise ValueError(f"an RSA key of {key.key_size} bits (expected at most {MAX_RSA_BITS})")
+            return key
     raise ValueError("no private key in PEM")

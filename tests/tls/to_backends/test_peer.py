@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from OpenSSL import SSL
 from OpenSSL._util import lib
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.dataplane.tls_transport import TlsTransport
 from netappliance.sessions.reasons import Cause, cause_of
 from netappliance.tls.to_backends.peer import LOG_EVERY_S, VERIFIED_FOR_S, BackendPeer, ClusterTls, HandshakeCounts
 from netappliance.tls.to_backends.section import backend_tls
@@ -331,3 +335,67 @@ class LogTests(PeerTestCase):
         self.shake(peer, untrusted, 2 * LOG_EVERY_S)
         self.assertNotIn("not logged", self.warnings[-1])
         self.assertEqual(self.counted(peer), {"self_signed": 7, "wrong_name": 1})
+
+
+class HostileTests(PeerTestCase):
+    """Whatever a backend sends: a result of the closed set, nothing in OpenSSL's queue, no session."""
+
+    def answered(self, flight: bytes) -> tuple[OSError | None, dict[str, int]]:
+        """Answer a ClientHello with these bytes and the end; return how the handshake failed, and what was counted."""
+        near, far = socket.socketpair()
+        with near, far:
+            near.setblocking(False)
+            peer = self.peer()
+            sock: Any = near
+            transport = TlsTransport(near)
+            connection = peer.connection(sock, 0.0)
+            transport.tls.attach(connection)
+            self.assertFalse(transport.tls.handshake())
+            far.send(flight)
+            far.shutdown(socket.SHUT_WR)
+            try:
+                transport.tls.handshake()
+            except OSError as error:
+                peer.failed(connection, error, 0.0)
+                return error, self.counted(peer)
+        return None, self.counted(peer)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.binary(max_size=200))
+    def test_any_bytes(self, data: bytes) -> None:
+        """No server at all."""
+        error, counted = self.answered(data)
+        self.assertIsNotNone(error)
+        self.assertLessEqual(set(counted), {"protocol", "refused", "closed"})
+        self.assertEqual(lib.ERR_peek_error(), 0)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.integers(0, 5000), st.binary(min_size=1, max_size=4), st.booleans())
+    def test_a_servers_first_flight_with_other_bytes_in_it(self, at: int, other: bytes, cut: bool) -> None:
+        """In TLS 1.2 all of it is in the clear: names, certificates, signatures."""
+        at %= len(FLIGHT)
+        flight = FLIGHT[:at] + other + (b"" if cut else FLIGHT[at + len(other) :])
+        error, counted = self.answered(flight)
+        self.assertIsNotNone(error)
+        self.assertEqual(sum(counted.values()), 1)
+        self.assertEqual(lib.ERR_peek_error(), 0)
+
+
+def first_flight() -> bytes:
+    """Return what a server of TLS 1.2 answers."""
+    section = backend_tls("insecure")
+    assert section is not None
+    client = ClusterTls("c", section, HandshakeCounts()).peer("b", "a.test").connection(None, 0.0)
+    server = SSL.Connection(server_context(GOOD, SSL.TLS1_2_VERSION))
+    server.set_accept_state()
+    for near, far in ((client, server), (server, client)):
+        try:
+            near.do_handshake()
+        except SSL.WantReadError:
+            pass
+        flight = near.bio_read(65536)
+        far.bio_write(flight)
+    return flight
+
+
+FLIGHT = first_flight()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -157,6 +158,14 @@ class FileTests(SynchronousTestCase):
         broken = self.path("broken.pem", self.client.key_pem.replace(b"M", b"N"))
         (found,) = self.problems(f"verify cert={cert} key={broken}")
         self.assertIn("key=FOLDER/broken.pem: no private key in PEM", found)
+
+    def test_a_key_whose_signatures_take_too_long(self) -> None:
+        """Everybody else would wait for them."""
+        cert = self.path("cert.pem", self.client.chain_pem)
+        long = rsa.generate_private_key(public_exponent=65537, key_size=4104)
+        key = self.path("key.pem", long.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        (found,) = self.problems(f"verify cert={cert} key={key}")
+        self.assertIn("an RSA key of 4104 bits (expected at most 4096)", found)
 
     def test_what_is_no_certificate(self) -> None:
         """Empty, garbage, a key, too much."""
