@@ -32,6 +32,7 @@ PURE = (
     "clusters/availability.py",
     "clusters/backoff.py",
     "clusters/balancing/",
+    "clusters/health/http_answer.py",
     "clusters/health/state.py",
     "clusters/conduct.py",
     "clusters/outliers.py",

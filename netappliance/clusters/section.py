@@ -230,10 +230,12 @@ class ClusterSection:
     health_check: HealthSpec | None = option(  # noqa: RUF009 - a field
         health_check,
         unit="check",
-        doc="http uri=/PATH [expect=200-299] [host=NAME] [method=GET], tcp [send=BASE64] [expect=BASE64], udp "
-        "send=BASE64 [expect=BASE64], or a plug-in's name and options; then, for all, interval=10s timeout=5s rise=3 "
-        "fall=3 port=0 (of the check; 0 = the backend's) initial=up (or checking: nothing goes to a new backend before "
-        "rise checks have passed) tls=yes (no: plain, although the cluster has tls). Empty = off.",
+        doc="http uri=/PATH [expect=200-299] [header=NAME:TEXT] [body=TEXT] [host=NAME] [method=GET] (TEXT must occur "
+        "in the field or the body; percent-encoded; ~REGEX is a regular expression, which sees the first 2 KiB), tcp "
+        "[send=BASE64] [expect=BASE64], udp send=BASE64 [expect=BASE64], or a plug-in's name and options; then, for "
+        "all, interval=10s timeout=5s rise=3 fall=3 port=0 (of the check; 0 = the backend's) initial=up (or checking: "
+        "nothing goes to a new backend before rise checks have passed) tls=yes (no: plain, although the cluster has "
+        "tls). Empty = off.",
         example="http uri=/healthz expect=200 interval=10s",
     )
     tls: BackendTls | None = option(  # noqa: RUF009 - a field

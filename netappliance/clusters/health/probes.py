@@ -16,47 +16,27 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from netappliance.clusters.health.http_answer import (
+    MAX_RESPONSE,
+    CheckFailed,
+    Expected,
+    header,
+    judge,
+    statuses,
+    wanted,
+)
 from netappliance.config import values
 from netappliance.interfaces import IHealthCheck, ITlsHealthCheck
 from netappliance.tls.to_backends.checks import CheckConnections
 
-#: bytes of an answer that are looked at
+#: bytes that an answer over TCP or UDP can be expected to begin with
 MAX_ANSWER = 4096
 
-_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])[ \r\n]")
-_NO_STATUS_YET = re.compile(rb"(?:H(?:T(?:T(?:P(?:/(?:1(?:\.(?:[01](?: [0-9]{0,3})?)?)?)?)?)?)?)?)?")
 _URI = re.compile(r"/[\x21-\x7e]{0,1023}")
 _HOST = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 
-
-class CheckFailed(Exception):
-    """The backend is not well; the message says why."""
-
-
-# -- judging answers: bytes in, True when well, False when more is needed ---------------------------------------------
-
-Judge = Callable[[bytes], bool]
-
-
-def judge_status(data: bytes, statuses: frozenset[int]) -> bool:
-    """
-    Look at the beginning of an HTTP response; its status line decides, those of interim responses (1xx) do not.
-
-    :raises CheckFailed: no HTTP, or another status.
-    """
-    match = _STATUS.match(data)
-    while match is not None and match[1][:1] == b"1" and match[1] != b"101" and int(match[1]) not in statuses:
-        _, end, data = data.partition(b"\r\n\r\n")
-        if not end:
-            return False
-        match = _STATUS.match(data)
-    if match is None:
-        if _NO_STATUS_YET.fullmatch(data):
-            return False
-        raise CheckFailed("the answer is no HTTP/1")
-    if int(match[1]) not in statuses:
-        raise CheckFailed(f"the status is {int(match[1])}")
-    return True
+#: bytes that have come, and whether that is all, in; True when well, False when more is needed
+Judge = Callable[[bytes, bool], bool]
 
 
 def judge_prefix(data: bytes, expected: bytes) -> bool:
@@ -107,9 +87,12 @@ class _Conversation(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Called by Twisted."""
-        self._heard = (self._heard + data)[:MAX_ANSWER]
+        self._heard = (self._heard + data)[:MAX_RESPONSE]
+        self._look(ended=len(self._heard) == MAX_RESPONSE)
+
+    def _look(self, *, ended: bool) -> None:
         try:
-            if self._judge is not None and self._judge(self._heard):
+            if self._judge is not None and self._judge(self._heard, ended):
                 self._finish(None)
         except CheckFailed as error:
             self._finish(error)
@@ -119,6 +102,7 @@ class _Conversation(Protocol):
         if self._connections is not None:
             self._finish(CheckFailed(f"TLS: {self._connections.why(reason)}"))
         else:
+            self._look(ended=True)
             self._finish(CheckFailed("the connection was closed before the answer"))
 
     def _finish(self, error: CheckFailed | None) -> None:
@@ -166,32 +150,22 @@ async def _converse(
 # -- the kinds --------------------------------------------------------------------------------------------------------
 
 
-def _statuses(text: str) -> frozenset[int]:
-    statuses: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"([1-5]\d\d)(?:-([1-5]\d\d))?", part, re.ASCII)
-        if match is None or int(match[2] or match[1]) < int(match[1]):
-            raise ValueError("statuses such as 200, 200-299 or 200-204,401 in expect=")
-        statuses.update(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return frozenset(statuses)
-
-
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What to ask, and the statuses that are well; ``host`` empty = the backend's address."""
+    """What to ask, and what is well; ``host`` empty = the backend's address."""
 
     method: str
     uri: str
     host: str
-    statuses: frozenset[int]
+    expected: Expected
 
 
 @implementer(ITlsHealthCheck)
 class HttpCheck:
-    """``http uri=/healthz [expect=200-299] [host=NAME] [method=GET]``."""
+    """``http uri=/healthz [expect=200-299] [header=NAME:TEXT] [body=TEXT] [host=NAME] [method=GET]``."""
 
     name = "http"
-    options = ("uri", "expect", "host", "method")
+    options = ("uri", "expect", "header", "body", "host", "method")
 
     def configure(self, options: Mapping[str, str]) -> HttpSettings:
         """Check the options."""
@@ -202,7 +176,24 @@ class HttpCheck:
         if host and not _HOST.fullmatch(host):
             raise ValueError("a host, with or without port, in host=")
         method = values.choice("GET", "HEAD", "OPTIONS")(options.get("method", "GET"))
-        return HttpSettings(method, uri, host, _statuses(options.get("expect", "200-299")))
+        return HttpSettings(method, uri, host, self._expected(options, method))
+
+    @staticmethod
+    def _expected(options: Mapping[str, str], method: str) -> Expected:
+        good = statuses(options.get("expect", "200-299"))
+        name, value, body = b"", None, None
+        try:
+            key = "header"
+            if key in options:
+                name, value = header(options[key])
+            key = "body"
+            if key in options:
+                body = wanted(options[key])
+        except ValueError as error:
+            raise ValueError(f"{error} in {key}=") from None
+        if body is not None and method == "HEAD":
+            raise ValueError("another method than HEAD for body=")
+        return Expected(good, name, value, body)
 
     def request(self, settings: HttpSettings, family: int, sockaddr: Any) -> bytes:
         """Return the request for one address."""
@@ -231,8 +222,12 @@ class HttpCheck:
         """The same over TLS, unless there are no ``connections``."""
         send = self.request(settings, family, sockaddr)
         endpoint = _endpoint(family, sockaddr, reactor, timeout_s)
-        statuses = settings.statuses
-        return Deferred.fromCoroutine(_converse(endpoint, send, lambda data: judge_status(data, statuses), connections))
+        expected = settings.expected
+
+        def judged(data: bytes, ended: bool) -> bool:
+            return judge(data, expected, ended=ended)
+
+        return Deferred.fromCoroutine(_converse(endpoint, send, judged, connections))
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +276,7 @@ class TcpCheck:
     ) -> Deferred[None]:
         """The same over TLS, unless there are no ``connections``: without ``expect`` a handshake is well."""
         expected = settings.expect
-        judge = (lambda data: judge_prefix(data, expected)) if expected else None
+        judge = (lambda data, _ended: judge_prefix(data, expected)) if expected else None
         endpoint = _endpoint(family, sockaddr, reactor, timeout_s)
         return Deferred.fromCoroutine(_converse(endpoint, settings.send, judge, connections))
 

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health import HealthSpec
-from netappliance.clusters.health.probes import CheckFailed
+from netappliance.clusters.health.http_answer import CheckFailed
 from netappliance.clusters.health.state import HealthState, first_delay, next_delay
 from netappliance.interfaces import ITlsHealthCheck
 from netappliance.tls.to_backends.checks import CheckConnections

@@ -16,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from netappliance.clusters.backend_section import backend_lines
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health import HealthSpec
-from netappliance.clusters.health.probes import CheckFailed
+from netappliance.clusters.health.http_answer import CheckFailed
 from netappliance.clusters.health.service import MAX_PROBES, HealthService
 from netappliance.clusters.section import ClusterSection
 from netappliance.clusters.state import BackendState
