@@ -76,7 +76,7 @@ bench: $(VENV)/.bench $(VENV)/.compile ## both builds side by side with their pe
 figures: $(VENV)/.run ## write README.md's figures from RUN=benchmarks/results/... (without: from those that are kept)
 	$(BIN)/python -m benchmarks.figures $(RUN)
 
-soak: $(VENV)/.test ## long proofs: big transfers, backends that die under load (SOAK="--only http --gib 2" for a part)
+soak: $(VENV)/.test ## long proofs: big transfers, backends that die and certificates that change under load (SOAK="--only http --gib 2" for a part)
 	$(BIN)/python -m benchmarks --soak $(SOAK)
 
 profile: $(VENV)/.test ## where the HTTP proxy spends its time under the benchmark's load (py-spy, perf, strace)

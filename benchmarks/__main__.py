@@ -14,6 +14,7 @@ from benchmarks import (
     http_peers,
     https,
     soak,
+    soak_certificates,
     soak_healing,
     soak_hellos,
     soak_http,
@@ -31,7 +32,7 @@ from benchmarks.rows import COMPILED, OURS, PURE
 
 SUITES = {"tcp": tcp, "udp": udp, "http": http, "https": https, "tracker": tracker}
 #: proofs that are no benchmarks
-SOAKS = ("healing", "hellos")
+SOAKS = ("certificates", "healing", "hellos")
 ROWS = tuple(row for suite in SUITES.values() for row in suite.ROWS)
 PROXIES = tuple({**dict.fromkeys(OURS), **tcp_peers.PEERS, **udp_peers.PEERS, **http_peers.PEERS})
 
@@ -49,6 +50,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--soak", action="store_true", help="the long proofs instead")
     parser.add_argument("--gib", type=float, default=10, help="GiB of HTTP bodies in the soak")
     parser.add_argument("--hellos", type=int, default=1_000_000, help="broken ClientHellos in the soak")
+    parser.add_argument("--certificates", type=int, default=100, help="certificates that are replaced in the soak")
     return parser
 
 
@@ -77,6 +79,8 @@ def main() -> None:
             soak_https.run()
         if options.only in (None, "healing"):
             soak_healing.run(60)
+        if options.only in (None, "certificates"):
+            soak_certificates.run(options.certificates)
         if options.only in (None, "hellos"):
             soak_hellos.run(options.hellos)
         return

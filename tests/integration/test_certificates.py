@@ -3,72 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 import ssl
-import threading
 from datetime import timedelta
 from pathlib import Path
 
 from tests.certificates import Authority, Credentials, write_private
-from tests.integration.support import BUDGET_S, Proxy, ProxyTestCase, free_ports, wait_for
+from tests.integration.support import Proxy, ProxyTestCase, free_ports, wait_for
+from tests.tls.visitors import Visitor
 
 ROOT = Authority("root of the tests")
-REQUEST = b"GET /bytes/20 HTTP/1.1\r\nHost: a.test\r\n\r\n"
-
-
-class Visitor(threading.Thread):
-    """
-    Asks again and again, and checks each answer.
-
-    :ivar shown: fingerprints of the certificates that it was shown. :ivar answers: how many were good.
-    :ivar failure: what ended it.
-    """
-
-    def __init__(self, port: int, *, stays: bool) -> None:
-        """:param stays: on its first connection; otherwise it makes a new one, and shakes hands, for each request."""
-        super().__init__(daemon=True)
-        self._port = port
-        self._stays = stays
-        self._enough = threading.Event()
-        self._context = ssl.create_default_context(cadata=ROOT.pem.decode())
-        self.shown: set[str] = set()
-        self.answers = 0
-        self.failure: Exception | None = None
-
-    def run(self) -> None:
-        """Ask until it is enough, or something goes wrong."""
-        try:
-            while not self._enough.is_set():
-                self._visit()
-        except Exception as error:
-            self.failure = error
-
-    def _visit(self) -> None:
-        with (
-            socket.create_connection(("127.0.0.1", self._port), BUDGET_S) as plain,
-            self._context.wrap_socket(plain, server_hostname="a.test") as secured,
-        ):
-            self.shown.add(hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest())
-            while True:
-                secured.sendall(REQUEST)
-                answer = b""
-                while not answer.partition(b"\r\n\r\n")[2][19:]:
-                    piece = secured.recv(65536)
-                    if not piece:
-                        raise ConnectionError("closed")
-                    answer += piece
-                if not answer.startswith(b"HTTP/1.1 200"):
-                    raise ConnectionError(f"answered {answer[:40]!r}")
-                self.answers += 1
-                if not self._stays or self._enough.is_set():
-                    return
-
-    def leave(self) -> None:
-        """Let it end; raise what went wrong."""
-        self._enough.set()
-        self.join(BUDGET_S)
-        if self.failure is not None:
-            raise self.failure
 
 
 class CertificateTests(ProxyTestCase):
@@ -100,7 +43,7 @@ class CertificateTests(ProxyTestCase):
     def test_replaced_under_load(self) -> None:
         """No handshake fails, no connection breaks; who comes later is shown the new one."""
         proxy = self.start()
-        visitors = [Visitor(self.port, stays=stays) for stays in (True, False, False)]
+        visitors = [Visitor(self.port, manner, ROOT) for manner in ("stays", "comes", "resumes")]
         for visitor in visitors:
             visitor.start()
         written = [self.write(ROOT.leaf("a.test"))]
@@ -112,6 +55,7 @@ class CertificateTests(ProxyTestCase):
             visitor.leave()
         self.assertEqual(len(visitors[0].shown), 1)
         self.assertLessEqual(set(written), visitors[1].shown)
+        self.assertGreater(visitors[2].resumed, 0)
         self.assertEqual(proxy.metric("tls_handshakes_total", result="ok"), proxy.metric("tls_handshakes_total"))
 
     def test_a_bad_file(self) -> None:
@@ -122,7 +66,7 @@ class CertificateTests(ProxyTestCase):
         self.assertIn(f"[https web] certificates: {self.directory}/a.pem: holds no private key", proxy.log())
         self.assertEqual(proxy.metric("certificate_refusals_total", reason="no_key"), 1)
         self.assertGreater(proxy.metric("certificate_expires_timestamp_seconds", listener="web"), 1e9)
-        visitor = Visitor(self.port, stays=False)
+        visitor = Visitor(self.port, "comes", ROOT)
         visitor.start()
         wait_for(lambda: visitor.answers > 2, "answers")
         visitor.leave()
