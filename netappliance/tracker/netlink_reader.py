@@ -9,6 +9,8 @@ from socket import SocketType
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
+_PASSING = (errno.EAGAIN, errno.ENOBUFS, errno.EINTR)
+
 TURN_S = 0.005
 """Reading goes on for at most this long in one turn of the reactor (seconds)."""
 
@@ -21,6 +23,7 @@ class NetlinkReader:
     :param name: for Twisted's log. :param size: bytes of one receive.
     :param on_data: takes what one receive brought; False ends this turn.
     :param on_error: takes an OSError that is not about a full buffer.
+    :param together: most receives that are handed over as one.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class NetlinkReader:
         on_data: Callable[[bytes], bool],
         on_error: Callable[[OSError], None],
         clock: Callable[[], float],
+        together: int = 1,
     ) -> None:
         self.socket = opened
         self._name = name
@@ -38,6 +42,7 @@ class NetlinkReader:
         self._on_data = on_data
         self._on_error = on_error
         self._clock = clock
+        self._together = together
 
     def fileno(self) -> int:
         """The descriptor, -1 once closed."""
@@ -56,17 +61,29 @@ class NetlinkReader:
         until = self._clock() + TURN_S
         while self._clock() < until:
             try:
-                data = self.socket.recv(self._size)
+                data = self.socket.recv(self._size) if self._together == 1 else self._receive_some()
             except BlockingIOError:
                 return True
             except OSError as problem:
-                if problem.errno in (errno.ENOBUFS, errno.EINTR):
+                if problem.errno in _PASSING:
                     continue
                 self._on_error(problem)
                 return True
             if not self._on_data(data):
                 return False
         return False
+
+    def _receive_some(self) -> bytes:
+        """Return what the next receives bring, up to the first that brings nothing."""
+        received = [self.socket.recv(self._size)]
+        while len(received) < self._together:
+            try:
+                received.append(self.socket.recv(self._size))
+            except OSError as problem:
+                if problem.errno in _PASSING:
+                    break
+                raise
+        return b"".join(received)
 
     def connectionLost(self, reason: object) -> None:
         """The reactor gives the descriptor up."""

@@ -8,16 +8,18 @@ Columns instead of one object for each connection: the collector of garbage has 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import compress
+from operator import ne
 from typing import NamedTuple
 
 from netappliance.tracker.conntrack.ctnetlink import SEEN_REPLY, TRANSLATED, Change, Ends, ends, inverse
+from netappliance.tracker.conntrack.layout import NOT, Run
 from netappliance.tracker.counting.hosts import Host
 from netappliance.tracker.counting.places import Place, Places
 from netappliance.tracker.counting.totals import OPEN, OPENING, STATE_GAUGE, Totals
 
 _GROWTH = 4096
-_BULK = 8
 NO_STATE = 255
 ESTABLISHED, TIME_WAIT, CLOSE = 3, 7, 8
 #: values of the column ``seen``
@@ -29,6 +31,8 @@ COUNTED, TIMED, MET, ENDED, FOUND = 1, 2, 4, 8, 16
 AT_STATE = [0] * 256
 AT_STATE[ESTABLISHED], AT_STATE[TIME_WAIT], AT_STATE[CLOSE] = MET, MET | ENDED, MET | ENDED
 FOUND_AT_STATE = bytes(each | FOUND for each in AT_STATE)
+#: low byte of ``status`` -> gauge of what has no state
+_DATAGRAM_GAUGE = bytes(OPEN if each & SEEN_REPLY else OPENING for each in range(256))
 U32 = 0xFFFFFFFF
 #: lengths of raw tuples of port protocols over IPv4 and IPv6
 _INVERTIBLE = (48, 72)
@@ -157,45 +161,63 @@ class Columns:
             self._count_traffic(slot, change, totals if self.complete else None)
         return slot
 
-    def _add_all(self, changes: Sequence[Change], now: float) -> int:
+    def _add_all(self, keys: list[bytes], run: Run, now: float) -> int:
         """
-        Store entries of a dump at once, column by column: the first dump is of hundreds of thousands.
+        Store plain entries of a dump at once, column by column: the first dump is of hundreds of thousands.
 
-        :return: how many of them have not ended; -1, and nothing is done, unless all are unknown, over IPv4, and have
-            ports and no translation.
+        :param keys: their original tuples.
+        :return: how many of them have not ended; -1, and nothing is done, unless all are unknown.
         """
-        if len(changes) < _BULK or changes[0].orig in self.slots:
-            return -1
-        _, keys, replies, zones, status, states, _, idents, _, sent, _, replied, _, starts, _, _ = zip(
-            *changes, strict=True
-        )
-        count, tuples = len(keys), set(keys)
-        if len(tuples) < count or not self.slots.keys().isdisjoint(tuples):
-            return -1
-        if any(zones) or set(map(len, keys)) != {_INVERTIBLE[0]} or min(status) < 0 or min(idents) < 0:
-            return -1
-        if max(*sent, *replied, *starts) > 0 or any(each & TRANSLATED for each in status):
-            return -1
-        first = self._unused(count)
+        count, first = len(keys), self._used
         end = first + count
-        places = self.places.find_all(keys, replies, now)
-        gauges = bytearray(count)
-        for index, ((host, totals), state) in enumerate(zip(places, states, strict=True)):
-            gauge = STATE_GAUGE[state & 255] if totals.tcp else OPEN if status[index] & SEEN_REPLY else OPENING
-            gauges[index] = gauge
+        slots = list(range(first, end))
+        if list(map(self.slots.setdefault, keys, slots)) != slots:
+            for key, slot in zip(keys, slots, strict=True):
+                if self.slots.get(key) == slot:
+                    del self.slots[key]
+            return -1
+        self._unused(count)
+        places = self.places.find_all(run.origs_without_port(), now)
+        if run.has_states:
+            states = run.states()
+            gauges = states.translate(STATE_GAUGE)
+        else:
+            states = bytes((NO_STATE,)) * count
+            gauges = run.low_status().translate(_DATAGRAM_GAUGE)
+        for (host, totals), gauge in zip(places, gauges, strict=True):
             host.gauges[gauge] += 1
             totals.gauges[gauge] += 1
-        self.slots.update(zip(keys, range(first, end), strict=True))
         self._keys[first:end] = keys
         self._places[first:end] = places
         self._gauges[first:end] = gauges
-        self._states[first:end] = known = bytes([state & 0xFF for state in states])
-        self._marks[first:end] = known.translate(FOUND_AT_STATE)
+        self._states[first:end] = states
+        self._marks[first:end] = states.translate(FOUND_AT_STATE)
         self._seen[first:end] = bytes((CURRENT,)) * count
-        self._status[first:end] = array("I", status)
-        self._idents[first:end] = array("I", idents)
+        self._status[first:end] = run.numbers("status")
+        self._idents[first:end] = run.numbers("ident")
         self._since[first:end] = array("d", (now,)) * count
-        return count - known.count(TIME_WAIT) - known.count(CLOSE)
+        return count - states.count(TIME_WAIT) - states.count(CLOSE)
+
+    def _see_unchanged(self, keys: list[bytes], run: Run) -> bytes:
+        """
+        Mark plain entries that are known as seen, where the dump says nothing new of them.
+
+        :param keys: their original tuples.
+        :return: a byte for each: 1 where it says something else.
+        """
+        slots = list(map(self.slots.__getitem__, keys))
+        states = run.states() if run.has_states else bytes((NO_STATE,)) * len(run)
+        before = zip(
+            map(self._idents.__getitem__, slots),
+            map(self._status.__getitem__, slots),
+            map(self._states.__getitem__, slots),
+            strict=True,
+        )
+        after = zip(run.numbers("ident"), run.numbers("status"), states, strict=True)
+        changed = bytes(map(ne, before, after))
+        for slot in compress(slots, changed.translate(NOT)):
+            self._seen[slot] = CURRENT
+        return changed
 
     def _unused(self, count: int) -> int:
         """Return the first of so many slots in a row that were never used."""

@@ -137,6 +137,23 @@ def raw_tuple(decoded: Ends) -> bytes:
     return head + ATTRIBUTE.pack(4 + len(proto), _NESTED | 2) + proto
 
 
+def has_ports(raw: bytes) -> bool:
+    """Return True when a raw tuple is that of a port protocol, as the kernel writes it."""
+    decoded = ends(raw)
+    return decoded is not None and raw_tuple(decoded) == raw
+
+
+def port_offset(raw: bytes) -> int:
+    """Return where a raw tuple has the source port, or an echo request its id; eight bytes before is the protocol."""
+    return 36 if raw[4:8] == V4_SHAPE else 60
+
+
+def without_port(raw: bytes) -> bytes:
+    """Return a raw tuple with zeros for its source port."""
+    at = port_offset(raw)
+    return raw[:at] + b"\0\0" + raw[at + 2 :] if len(raw) > at + 2 else raw
+
+
 def inverse(raw: bytes) -> bytes:
     """Return the tuple of the other direction of a port protocol's raw tuple that is not translated."""
     wide = 4 if raw[4:8] == V4_SHAPE else 16

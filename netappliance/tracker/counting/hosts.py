@@ -28,20 +28,29 @@ class Host:
     One remote end.
 
     :ivar packed, port: the end itself; no address where the host stands for several.
+    :ivar label: what it is called, by default the end as text.
     :ivar gauges: connections now by index of totals.GAUGES. :ivar used: when that last changed.
     :ivar score: its weight at the last ranking, halved with time. :ivar shown: it has a series of its own.
     """
 
-    __slots__ = ("gauges", "label", "packed", "port", "score", "shown", "used")
+    __slots__ = ("_label", "gauges", "packed", "port", "score", "shown", "used")
 
-    def __init__(self, label: str, packed: bytes = b"", port: int = 0) -> None:
-        self.label = label
+    def __init__(self, label: str | None, packed: bytes = b"", port: int = 0) -> None:
+        self._label = label
         self.packed = packed
         self.port = port
         self.gauges = [0] * 5
         self.used = 0.0
         self.score = 0.0
         self.shown = False
+
+    @property
+    def label(self) -> str:
+        """Made when first asked for: most hosts are never shown."""
+        label = self._label
+        if label is None:
+            label = self._label = endpoint(self.packed, self.port)
+        return label
 
     @property
     def weight(self) -> int:
@@ -109,7 +118,7 @@ class Hosts:
             if len(self._known) >= self.candidates:
                 self.overflowed += 1
                 return self.overflow
-            host = self._known[key] = Host(endpoint(packed, port), packed, port)
+            host = self._known[key] = Host(None, packed, port)
             host.used = now
             if len(self._shown) < self.limit:
                 host.shown = True

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
-from netappliance.tracker.conntrack.ctnetlink import TCP, Ends, ends
+from netappliance.tracker.conntrack.ctnetlink import TCP, Ends, ends, port_offset, without_port
 from netappliance.tracker.counting.hosts import OTHER, Host, Hosts, Ignore, network_range
 from netappliance.tracker.counting.totals import Totals, protocol_name
 
@@ -15,8 +15,6 @@ Place = tuple[Host, Totals]
 CACHE = 32768
 """Places remembered by tuple without the client's port; they are all forgotten when there are more."""
 
-#: where in a raw tuple the length of its first attribute is: 8 means IPv4
-_LENGTH = 4 if sys.byteorder == "little" else 5
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _PORT = re.compile(r"(.*(?:\]|[^:\]]))\s*:\s*(\d{1,5})")
 
@@ -101,24 +99,33 @@ class Places:
 
     def find(self, orig: bytes, reply: bytes, translated: int, now: float) -> Place:
         """Return the place of a connection by its raw tuples; ``reply`` matters only where it is ``translated``."""
-        # without the client's port, or the id of an echo request
-        key = orig[:32] + orig[40:] if orig[_LENGTH] == 8 else orig[:56] + orig[64:]
+        key = without_port(orig)
         if translated:
-            key += reply[:40] if orig[_LENGTH] == 8 else reply[:64]
-        return self._cache.get(key) or self._remember(key, orig, reply, now)
+            key += reply[: port_offset(orig) + 4]
+        return self._cache.get(key) or self._remember(key, ends(orig), ends(reply), now)
 
-    def find_all(self, origs: Iterable[bytes], replies: Iterable[bytes], now: float) -> list[Place]:
-        """Return the places of connections over IPv4 with ports, none of them translated, like :meth:`find`."""
-        known, remember = self._cache.get, self._remember
-        return [
-            known(key := orig[:32] + orig[40:]) or remember(key, orig, reply, now)
-            for orig, reply in zip(origs, replies, strict=True)
-        ]
+    def find_all(self, keys: Iterable[bytes], now: float) -> list[Place]:
+        """Return the places of connections with ports, none translated, by their tuples without the client's port."""
+        keys = list(keys)
+        found = list(map(self._cache.get, keys))
+        if all(found):
+            return cast("list[Place]", found)
+        return [self._find_plain(key, now) if place is None else place for key, place in zip(keys, found, strict=True)]
 
-    def _remember(self, key: bytes, orig: bytes, reply: bytes, now: float) -> Place:
+    def _find_plain(self, key: bytes, now: float) -> Place:
+        place = self._cache.get(key)  # an earlier one of those that are looked for together may have it
+        if place is not None:
+            return place
+        there = ends(key)
+        if there is None:
+            return self._remember(key, None, None, now)
+        source, destination, protocol, port, service = there
+        return self._remember(key, there, Ends(destination, source, protocol, service, port), now)
+
+    def _remember(self, key: bytes, orig: Ends | None, reply: Ends | None, now: float) -> Place:
         if len(self._cache) >= CACHE:
             self._forget()
-        place = self.place_of(ends(orig), ends(reply), now)
+        place = self.place_of(orig, reply, now)
         place = self._cache[key] = self._places.setdefault(place, place)
         return place
 

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.tracker.conntrack.columns import Connection
 from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, UPDATE, Change, Ends
-from tests.tracker.support import LOCAL, REMOTE, change, dump, raw_tuple, table_of
+from netappliance.tracker.conntrack.decoder import Decoder
+from tests.tracker.support import LOCAL, REMOTE, change, dump, message, raw_tuple, table_of
 
 SIX, SIX_REMOTE = (socket.inet_pton(socket.AF_INET6, each) for each in ("2001:db8::1", "2001:db8::2"))
 
@@ -116,67 +117,139 @@ class SlotTests(SynchronousTestCase):
         self.assertEqual(found, {1: (0, 0, 0, 0), 2: (1, 2, 3, 4)})
 
 
-class BulkTests(SynchronousTestCase):
-    """Dumps that are taken at once, and those that cannot be."""
+class RunTests(SynchronousTestCase):
+    """Dumps that are taken column by column, and those that cannot be."""
 
-    def compare(self, batch: list[Change], known: tuple[Change, ...] = (), offset: float = 0.0) -> None:
-        """Check that a batch does the same as its entries one by one."""
+    def compare(self, batch: list[bytes], known: tuple[Change, ...] = (), during: tuple[Change, ...] = ()) -> None:
+        """Check that a receive does the same as its entries one by one, in the first dump and in the next."""
         outcomes = []
-        for batches in ([batch], [[each] for each in batch]):
-            table = table_of(limit=99)
-            table.wall_offset = offset
+        for together in (True, False):
+            table, decoder = table_of(limit=99), Decoder()
+            decoder.decode(b"".join(batch))
             for each in known:
                 table.event(each, 1.0)
-            table.begin_dump()
-            for some in batches:
-                table.dumped(some, 5.0)
-            while table.sweep(5.0, 9):
-                pass
-            gauges = {key: (totals.gauges, totals.traffic) for key, totals in table.places.totals.items()}
-            hosts = {host.label: host.gauges for host in table.places.hosts.series()}
-            seen = (table.adopted, table.unobserved, len(table), gauges, hosts)
-            outcomes.append((seen, sorted(table.connections())))
+            seen: list[object] = []
+            for now in (5.0, 6.0):
+                table.begin_dump()
+                for each in during:
+                    table.event(each, now)
+                found = decoder.dump(b"".join(batch))
+                for run in found.runs:
+                    if together:
+                        table.dumped_run(run, now)
+                    else:
+                        table.dumped(run.changes(), now)
+                self.assertEqual((found.changes, found.malformed), ([], 0))
+                while table.sweep(now, 9):
+                    pass
+                gauges = {key: (totals.gauges, totals.traffic) for key, totals in table.places.totals.items()}
+                hosts = {host.label: host.gauges for host in table.places.hosts.series()}
+                seen.append((table.adopted, table.unobserved, len(table), repr(gauges), repr(hosts)))
+                seen.append(sorted(table.connections()))
+            outcomes.append(seen)
         self.assertEqual(*outcomes)
 
-    def plain(self, count: int) -> list[Change]:
+    def plain(self, count: int) -> list[bytes]:
         """Entries that have nothing special."""
-        return [change(UPDATE, port, state=port % 10, status=port & 0xF, ident=port) for port in range(1, count + 1)]
+        return [message(UPDATE, port, state=port % 10, status=port & 0xF, ident=port) for port in range(1, count + 1)]
 
-    def test_small_and_large_batches(self) -> None:
-        """Of TCP in every state and of datagrams; also where all are over."""
+    def test_small_and_large_receives(self) -> None:
+        """Of TCP in every state and of datagrams, over both families; also where all are over."""
         for count in (1, 7, 8, 9, 60):
             self.compare(self.plain(count))
-            self.compare([change(UPDATE, port, protocol=17, status=port & 2) for port in range(1, count + 1)])
-        self.compare([change(UPDATE, port, state=7 + port % 2) for port in range(1, 20)])
+            self.compare([message(UPDATE, port, protocol=17, status=port & 2) for port in range(1, count + 1)])
+            self.compare([message(UPDATE, port, state=3, source=SIX, destination=SIX_REMOTE) for port in range(1, 9)])
+        self.compare([message(UPDATE, port, state=7 + port % 2) for port in range(1, 20)])
+        self.compare([message(UPDATE, port, state=3, ident=0x89ABCDEF, status=0x10E) for port in range(1, 20)])
+
+    def test_layouts_that_take_turns(self) -> None:
+        """Each has its run, whatever comes between."""
+        mixed = [
+            message(UPDATE, port, state=3, ident=port) if port % 3 else message(UPDATE, port, protocol=17, ident=port)
+            for port in range(1, 60)
+        ]
+        self.compare(mixed)
+        self.compare([*mixed, message(UPDATE, 7000, protocol=1)])
 
     def test_what_is_special_in_any_place(self) -> None:
         """First, in the middle, last."""
         back = raw_tuple(REMOTE, bytes((10, 9, 9, 9)), 443, 1)
         specials = (
-            change(UPDATE, 7000, state=3, zone=4),
-            change(UPDATE, 7000, protocol=1),
-            change(UPDATE, 7000, state=3, source=SIX, destination=SIX_REMOTE),
-            change(UPDATE, 7000, state=3, traffic=(1, 0, 0, 0)),
-            change(UPDATE, 7000, state=3, traffic=(0, 0, 1, 0)),
-            change(UPDATE, 7000, state=3, traffic=(0, 0, 0, 0)),
-            change(UPDATE, 7000, state=3, times=(2 * 10**9,)),
-            change(UPDATE, 7000, state=3, status=0x10, reply=back),
-            change(UPDATE, 7000, state=3, status=0x20, reply=back),
-            change(UPDATE, 7000, state=3)._replace(status=-1),
-            change(UPDATE, 7000, state=3)._replace(ident=-1),
-            change(UPDATE, 3, state=3, ident=3),
+            message(UPDATE, 7000, state=3, zone=4),
+            message(UPDATE, 7000, protocol=1),
+            message(UPDATE, 7000, protocol=17),
+            message(UPDATE, 7000, state=3, protocol=17),
+            message(UPDATE, 7000),
+            message(UPDATE, 7000, state=3, source=SIX, destination=SIX_REMOTE),
+            message(UPDATE, 7000, state=3, traffic=(1, 0, 0, 0)),
+            message(UPDATE, 7000, state=3, traffic=(0, 0, 1, 0)),
+            message(UPDATE, 7000, state=3, traffic=(0, 0, 0, 0)),
+            message(UPDATE, 7000, state=3, times=(2 * 10**9,)),
+            message(UPDATE, 7000, state=3, status=0x10, reply=back),
+            message(UPDATE, 7000, state=3, status=0x20, reply=back),
+            message(UPDATE, 3, state=3, ident=3),
         )
         for special in specials:
             for at in (0, 4, 12):
                 batch = self.plain(12)
                 batch.insert(at, special)
                 self.compare(batch)
+            self.compare([special] * 12)
+
+    def test_a_kind_of_entry_that_is_special_throughout(self) -> None:
+        """With counters, with time stamps, in a zone, translated."""
+        back = raw_tuple(REMOTE, bytes((10, 9, 9, 9)), 443, 1)
+        for more in (
+            {"traffic": (1, 2, 3, 4)},
+            {"times": (2 * 10**9,)},
+            {"zone": 9},
+            {"reply": back, "status": 0x10},
+            {"reply": back, "status": 0x20},
+            {"protocol": 132},
+            {"protocol": 1},
+        ):
+            self.compare([message(UPDATE, port, state=3, ident=port, **more) for port in range(1, 20)])
 
     def test_entries_that_are_known_already(self) -> None:
-        """From events, in any place."""
+        """From events before or during the dump, in any place, as they are or changed, or ended meanwhile."""
         for port in (1, 5, 12):
-            self.compare(self.plain(12), (change(NEW, port, state=1, ident=port),))
-            self.compare(self.plain(12), (change(NEW, port, state=1, ident=99),))
+            for each in (
+                change(NEW, port, state=1, ident=port),
+                change(NEW, port, state=port % 10, status=port & 0xF, ident=port),
+                change(NEW, port, state=port % 10, status=8, ident=port),
+                change(NEW, port, state=1, ident=99),
+            ):
+                self.compare(self.plain(12), (each,))
+                self.compare(self.plain(12), (), (each,))
         self.compare(self.plain(12), (change(NEW, 900, state=1),))
-        gone = (change(NEW, 5, state=1, ident=5), change(DESTROY, 5, state=1, ident=5))
-        self.compare(self.plain(12), gone)
+        new, gone = change(NEW, 5, state=1, ident=5), change(DESTROY, 5, state=1, ident=5)
+        self.compare(self.plain(12), (new, gone))
+        self.compare(self.plain(12), (new,), (gone,))
+        self.compare(self.plain(12), (), (gone,))
+        self.compare(self.plain(12), (), (new, gone, change(NEW, 5, state=1, ident=6)))
+
+    def test_an_entry_that_comes_twice(self) -> None:
+        """The kernel's walk may meet one again."""
+        self.compare(self.plain(12) + self.plain(12))
+        self.compare([*self.plain(12), *self.plain(3)])
+
+    def test_places_that_are_free_are_filled(self) -> None:
+        """A table does not grow for ever where entries go one by one and come in dumps."""
+        table, decoder = table_of(limit=9), Decoder()
+        for turn in range(20):
+            table.begin_dump()
+            batch = [message(UPDATE, port, state=3, ident=port, service=turn) for port in range(1, 101)]
+            for _ in range(2):
+                for run in decoder.dump(b"".join(batch)).runs:
+                    table.dumped_run(run, 1.0)
+            while table.sweep(1.0, 999):
+                pass
+            for each in table.slots.copy():
+                table.event(
+                    decoder.decode(batch[0])
+                    .changes[0]
+                    ._replace(kind=DESTROY, orig=each, ident=table._idents[table.slots[each]]),
+                    2.0,
+                )
+            self.assertEqual(len(table), 0)
+        self.assertLessEqual(table._used, 300)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.tracker.conntrack import ctnetlink, decoder
 from netappliance.tracker.conntrack.decoder import Decoder
+from netappliance.tracker.conntrack.layout import Run
 from tests.tracker.support import LOCAL, REMOTE, message, raw_tuple, table_of
 
 #: a dump's entry of Linux 6.18: 10.0.0.1:10000 > 10.1.7.222:443, ESTABLISHED, with accounting
@@ -48,6 +49,11 @@ def one_by_one(data: bytes) -> ctnetlink.Batch:
         done, refused, malformed = done or batch.done, refused or batch.errno, malformed + batch.malformed
         offset += max(step, 16)
     return ctnetlink.Batch(changes, done, refused, malformed)
+
+
+def each_change(found: decoder.Dump) -> list[ctnetlink.Change]:
+    """Return all entries of a receive of a dump."""
+    return [each for run in found.runs for each in run.changes()] + found.changes
 
 
 class DecodeTests(SynchronousTestCase):
@@ -101,13 +107,37 @@ class DecodeTests(SynchronousTestCase):
     @settings(deadline=None, max_examples=60)
     @given(st.lists(messages, min_size=1, max_size=3), st.integers(1, 60), st.binary(max_size=4), st.integers(0, 9999))
     def test_runs_give_what_single_messages_give(self, few: list[bytes], count: int, tail: bytes, damage: int) -> None:
-        """Equal layouts in a row are compared together; one damaged byte among them is found."""
+        """Equal layouts of a dump are compared together; one damaged byte among them is found."""
         data = bytearray(b"".join(few[number % len(few) if number % 7 == 0 else 0] for number in range(count)) + tail)
-        data[damage % len(data)] ^= 4
-        reader = Decoder()
-        for each in few:
-            reader.decode(each)
-        self.assertEqual(reader.decode(bytes(data)), one_by_one(bytes(data)))
+        for damaged in (False, True):
+            data[damage % len(data)] ^= 4 if damaged else 0
+            reader = Decoder()
+            for each in few:
+                reader.decode(each)
+            found, wanted = reader.dump(bytes(data)), one_by_one(bytes(data))
+            self.assertEqual(found[2:], wanted[1:])
+            self.assertEqual(sorted(each_change(found)), sorted(wanted.changes))
+            for run in found.runs:
+                self.check_columns(run)
+
+    def check_columns(self, run: Run) -> None:
+        """Columns are those of the entries."""
+        changes = run.changes()
+        self.assertEqual((len(run), run.origs()), (len(changes), [each.orig for each in changes]))
+        if not run.is_plain():
+            return
+        self.assertEqual({each.zone for each in changes}, {0})
+        self.assertFalse(any(each.status & ctnetlink.TRANSLATED for each in changes))
+        self.assertEqual(run.origs_without_port(), [ctnetlink.without_port(each.orig) for each in changes])
+        self.assertEqual(list(run.numbers("status")), [each.status for each in changes])
+        self.assertEqual(list(run.numbers("ident")), [each.ident for each in changes])
+        self.assertEqual(list(run.low_status()), [each.status & 255 for each in changes])
+        if run.has_states:
+            self.assertEqual(list(run.states()), [each.state for each in changes])
+        chosen = bytes(each.ident & 1 for each in changes)
+        even, odd = run.split(chosen)
+        self.assertEqual(even.changes(), [each for each in changes if not each.ident & 1])
+        self.assertEqual(odd.changes(), [each for each in changes if each.ident & 1])
 
     @settings(deadline=None, max_examples=200)
     @given(
@@ -128,10 +158,14 @@ class DecodeTests(SynchronousTestCase):
             batch = reader.decode(data)
             self.assertTrue(single is None or batch == ([single], False, 0, 0))
             self.assertEqual(batch, Decoder().decode(data))
+            found = reader.dump(data)
+            self.assertEqual((sorted(each_change(found)), *found[2:]), (sorted(batch.changes), *batch[1:]))
             for each in batch.changes:
                 table.event(each, 1.0)
             table.begin_dump()
-            table.dumped(batch.changes, 1.0)
+            table.dumped(found.changes, 1.0)
+            for run in found.runs:
+                table.dumped_run(run, 1.0)
             while table.sweep(1.0, 10):
                 pass
             list(table.connections())
