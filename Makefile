@@ -42,6 +42,7 @@ current: $(VENV)/.run
 
 run: $(VENV)/.run current ## run the appliance with CONFIG=etc/proxy.ini
 	@mkdir -p var
+	@$(BIN)/python -m netappliance local-certificate var/tls
 	$(BIN)/twistd --pidfile var/proxy.pid -n proxy --config $(CONFIG)
 
 test: $(VENV)/.test current ## run the whole suite; the last line counts passed, failed and skipped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -241,8 +242,8 @@ class LiveTests(ProxyTestCase):
     """The shipped configuration."""
 
     def test_etc_proxy_ini_runs_as_shipped(self) -> None:
-        """Admin pages, an echo through port 9000, two web servers in turn behind 8080; where these ports are free."""
-        for port in (8080, 9000, 9801, 9802, 9803, 9901):
+        """Admin pages, an echo through port 9000, two web servers in turn behind 8080 and 8443; where free."""
+        for port in (8080, 8443, 9000, 9801, 9802, 9803, 9901):
             try:
                 socket.create_server(("127.0.0.1", port)).close()
             except OSError:
@@ -250,6 +251,10 @@ class LiveTests(ProxyTestCase):
         shipped = Path(__file__).resolve().parents[2] / "etc" / "proxy.ini"
         comment, _, text = shipped.read_text().partition("[appliance]")
         self.assertTrue(comment and text)
+        folder = Path(self.mktemp())
+        made = [sys.executable, "-m", "netappliance", "local-certificate", str(folder)]
+        subprocess.run(made, check=True, capture_output=True, timeout=60)
+        text = text.replace("certificates = var/tls ", f"certificates = {folder.resolve()} ")
         proxy = self.proxy(f"[appliance]{text}")
         client = self.connect(9000)
         client.sendall(b"echo")
@@ -260,6 +265,9 @@ class LiveTests(ProxyTestCase):
         for _ in range(2):
             with urlopen("http://127.0.0.1:8080/", timeout=BUDGET_S) as answer:
                 backends.add(answer.read())
+        trusted = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        with urlopen("https://localhost:8443/", timeout=BUDGET_S, context=trusted) as answer:
+            backends.add(answer.read())
         self.assertEqual(
             backends, {b"netappliance demo backend 127.0.0.1:9801\n", b"netappliance demo backend 127.0.0.1:9802\n"}
         )
