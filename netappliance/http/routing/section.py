@@ -39,7 +39,7 @@ class RouteSection:
     listeners: tuple[str, ...] = option(
         values.words,
         unit="names",
-        doc="The [http NAME] sections it holds for; empty = all of them.",
+        doc="The [http NAME] and [https NAME] sections it holds for; empty = all of them.",
     )
     host: tuple[HostPattern, ...] = option(
         host_patterns,
