@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import ssl
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from acme import challenges, client, errors, messages
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +17,8 @@ from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 from requests import Response
-from requests.exceptions import RequestException
+from requests.exceptions import ConnectionError as Unconnected
+from requests.exceptions import RequestException, Timeout
 
 from netappliance import __version__
 from netappliance.acme.authority import (
@@ -39,6 +39,8 @@ from netappliance.acme.store import Store, StoreError
 MAX_ANSWER = 1 << 20
 #: characters of an authority's text that are kept
 MAX_WHY = 500
+
+T = TypeVar("T")
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22,512}")
 
@@ -65,39 +67,51 @@ class LibraryAuthority:
 
     def order(self, names: Sequence[str], request: bytes) -> Order:
         """Find or make the account, order, and say what is to be proven."""
-        with self._told():
-            network = self._network()
-            directory = client.ClientV2.get_directory(self._section.directory, network)
-            acme = client.ClientV2(directory, network)
-            key = self._enter(acme)
-            try:
-                order = acme.new_order(request)
-            except messages.Error as error:
-                if error.code != "accountDoesNotExist":
-                    raise
-                # an authority that forgot us, as test environments do
-                self._register(acme, key)
-                order = acme.new_order(request)
-            wanted = [authorization for authorization in order.authorizations if not _valid(authorization)]
-            bodies = [_challenge_of(authorization, self._section.challenge) for authorization in wanted]
-            found = [_proof(one, body, key) for one, body in zip(wanted, bodies, strict=True)]
-            return Order(tuple(found), (acme, order, bodies))
+        network = self._network()
+        try:
+            return self._told(lambda: self._begin(network, request))
+        except BaseException:
+            network.session.close()
+            raise
+
+    def _begin(self, network: client.ClientNetwork, request: bytes) -> Order:
+        directory = client.ClientV2.get_directory(self._section.directory, network)
+        acme = client.ClientV2(directory, network)
+        key = self._enter(acme)
+        try:
+            order = acme.new_order(request)
+        except messages.Error as error:
+            if error.code != "accountDoesNotExist":
+                raise
+            # an authority that forgot us, as test environments do
+            self._register(acme, key)
+            order = acme.new_order(request)
+        wanted = [authorization for authorization in order.authorizations if not _valid(authorization)]
+        bodies = [_challenge_of(authorization, self._section.challenge) for authorization in wanted]
+        found = [_proof(one, body, key) for one, body in zip(wanted, bodies, strict=True)]
+        return Order(tuple(found), (acme, order, bodies))
 
     def complete(self, order: Order) -> str:
         """Ask for the validations and wait for them, then for the certificate."""
         acme, resource, bodies = order.under_way
-        # the library's clock is the wall's, without a zone
-        now = datetime.now()  # noqa: DTZ005, TID251
-        deadline = now + timedelta(seconds=self._section.order_timeout_s)
-        with self._told():
-            for body in bodies:
-                # an answer is empty, whatever the challenge (section 7.5.1)
-                acme.answer_challenge(body, challenges.HTTP01Response(key_authorization=""))
-            resource = acme.poll_authorizations(resource, deadline)
-            chain = acme.finalize_order(resource, deadline).fullchain_pem
+        try:
+            chain = self._told(lambda: self._finish(acme, resource, bodies))
+        finally:
+            acme.net.session.close()
         if not isinstance(chain, str):
             raise AuthorityError(AUTHORITY, "no certificate came")
         return chain
+
+    def _finish(
+        self, acme: client.ClientV2, order: messages.OrderResource, bodies: Sequence[messages.ChallengeBody]
+    ) -> Any:
+        # the library's clock is the wall's, without a zone
+        now = datetime.now()  # noqa: DTZ005, TID251
+        deadline = now + timedelta(seconds=self._section.order_timeout_s)
+        for body in bodies:
+            # an answer is empty, whatever the challenge (section 7.5.1)
+            acme.answer_challenge(body, challenges.HTTP01Response(key_authorization=""))
+        return acme.finalize_order(acme.poll_authorizations(order, deadline), deadline).fullchain_pem
 
     # -- the account --------------------------------------------------------------------------------------------------
 
@@ -111,7 +125,7 @@ class LibraryAuthority:
             return key
         try:
             loaded = JWKEC.from_json(account["key"])
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, KeyError, ValueError, TypeError, AttributeError):
             loaded = None
         if not isinstance(loaded, JWKEC):
             raise StoreError("the account's key is none; move its file away to have a new account made")
@@ -141,6 +155,8 @@ class LibraryAuthority:
             timeout=self._section.request_timeout_s,  # type: ignore[arg-type]
         )
         network.session.hooks["response"].append(self._answered)
+        # an authority that leads elsewhere leads to nothing that is read on its way (section 6.1)
+        del network.session.adapters["http://"]
         return network
 
     def _answered(self, response: Response, *_: Any, **__: Any) -> None:
@@ -153,27 +169,33 @@ class LibraryAuthority:
                 response.close()
                 raise AuthorityError(AUTHORITY, f"an answer of more than {MAX_ANSWER} bytes")
         response._content = body  # noqa: SLF001 - as if requests had read it
+        # gives the connection back, which reading does not where there is nothing to read
+        response.close()
 
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn what the library raises into :class:`AuthorityError`."""
+    def _told(self, call: Callable[[], T]) -> T:
+        """Call; what the library raises becomes an :class:`AuthorityError`, which holds none of its connections."""
         self._last = None
         try:
-            yield
-        except messages.Error as error:
-            raise self._problem(error) from None
-        except errors.IssuanceError as error:
-            raise self._problem(error.error) from None
-        except errors.ValidationError as error:
-            raise AuthorityError(REFUSED, _failed_validations(error), self._retry_after_s()) from None
-        except errors.TimeoutError:
-            why = f"not done within order_timeout = {self._section.order_timeout_s:g} s"
-            raise AuthorityError(TIMEOUT, why) from None
-        except RequestException as error:
-            raise AuthorityError(UNREACHABLE, _shortened(str(error))) from None
-        except (errors.Error, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
-            # the library's way to say that an answer makes no sense
-            raise self._nonsense(error) from None
+            return call()
+        except (errors.Error, JoseError, RequestException, ValueError, KeyError, TypeError, AttributeError) as error:
+            failure = self._failure(error)
+        finally:
+            self._last = None
+        raise failure
+
+    def _failure(self, error: Exception) -> AuthorityError:
+        if isinstance(error, messages.Error):
+            return self._problem(error)
+        if isinstance(error, errors.IssuanceError):
+            return self._problem(error.error)
+        if isinstance(error, errors.ValidationError):
+            return AuthorityError(REFUSED, _failed_validations(error), self._retry_after_s())
+        if isinstance(error, errors.TimeoutError):
+            return AuthorityError(TIMEOUT, f"not done within order_timeout = {self._section.order_timeout_s:g} s")
+        if isinstance(error, Unconnected | Timeout):
+            return AuthorityError(UNREACHABLE, _shortened(str(error)))
+        # the library's way to say that an answer makes no sense
+        return self._nonsense(error)
 
     def _problem(self, error: messages.Error) -> AuthorityError:
         code = error.code
