@@ -19,7 +19,7 @@ class Availability:
 
     __slots__ = ("available", "backups", "by_token", "panic", "until", "usable")
 
-    def __init__(self, backends: Sequence[Backend], now: float, panic_threshold: int = 0) -> None:
+    def __init__(self, backends: Sequence[Backend], now: float, panic_threshold: int) -> None:
         """:param panic_threshold: percent of the primaries; 0 = never."""
         self.available: dict[str, Backend] = {}
         self.until = float("inf")

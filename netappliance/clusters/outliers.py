@@ -133,7 +133,7 @@ def slow(backends: Sequence[Backend], factor: float) -> list[tuple[Backend, str]
     means = [backend.conduct.seconds / backend.conduct.requests for backend in backends]
     median = sorted(means)[(len(means) - 1) // 2]
     return [
-        (backend, f"its responses take {mean:.3g} s, {median:.3g} s is the median")
+        (backend, f"its responses take {mean:.3f} s, {median:.3f} s is the median")
         for backend, mean in zip(backends, means, strict=True)
         if mean > factor * median
     ]

@@ -43,7 +43,7 @@ class RetryBudget:
     def take(self, begun: int, now: float) -> bool:
         """Ask for one retry; False when the budget is spent. ``begun`` as for :meth:`look`."""
         self.look(begun, now)
-        begun_then, taken_then = self._at(now - WINDOW_S, begun, now)
+        begun_then, taken_then = self._at(now - WINDOW_S)
         retries = self.taken_total - taken_then
         requests = begun - begun_then - retries
         if retries + 1 > requests * self.percent / 100 + self.minimum * WINDOW_S:
@@ -52,11 +52,12 @@ class RetryBudget:
         self.taken_total += 1
         return True
 
-    def _at(self, then: float, begun: int, now: float) -> tuple[float, float]:
+    def _at(self, then: float) -> tuple[float, float]:
         """Return what both counters were at a time: between two looks they grew evenly."""
         before = self._looks[0]
         if then <= before[0]:
             return before[1], before[2]
-        after = self._looks[1] if len(self._looks) > 1 else (now, begun, self.taken_total)
+        # there is one: the last look was less than a step ago
+        after = self._looks[1]
         part = (then - before[0]) / (after[0] - before[0])
         return before[1] + (after[1] - before[1]) * part, before[2] + (after[2] - before[2]) * part

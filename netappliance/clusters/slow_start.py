@@ -26,7 +26,7 @@ def warm_up(backends: Sequence[Backend], duration_s: float, now: float) -> bool:
     for backend in backends:
         if backend.warming_since == NEXT:
             backend.warming_since = now
-        if backend.warming_since >= 0 and now - backend.warming_since >= duration_s:
+        if now - backend.warming_since >= duration_s:
             backend.warming_since = NOT
         warming = warming or backend.warming_since >= 0
     for backend in backends:

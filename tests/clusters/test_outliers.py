@@ -61,6 +61,7 @@ class InARowTests(OutlierTestCase):
         self.assertEqual((self.ejected(cluster, 30.9), self.ejected(cluster, 31.0)), ("a", ""))
         self.assertEqual((ids(cluster, now=2.0), a.failures_total, a.ejections_total), ({"b", "c", "d"}, 5, 1))
         self.assertEqual([change.why for change in self.told], ["3 failures in a row"])
+        self.assertEqual((a.conduct.requests, a.conduct.successes), (6, 0))
 
     def test_failed_connections_are_failures_too(self) -> None:
         """They eject at once, for a second; the third one for longer."""
@@ -122,10 +123,23 @@ class CompareTests(OutlierTestCase):
         self.assertEqual(self.told, [])
         cluster.choose(b"", 10.9)
         self.assertEqual((self.ejected(cluster, 10.9), self.told[0].backend), ("a", "a"))
-        self.assertEqual(self.told[0].why, "its responses take 0.5 s, 0.1 s is the median")
+        self.assertEqual(self.told[0].why, "its responses take 0.500 s, 0.100 s is the median")
         cluster = self.make(outlier_latency=3.0)
         self.interval(cluster, 10.0, a=(100, 0, 0.25), b=(100, 0, 0.1), c=(100, 0, 0.1), d=(100, 0, 0.1))
         self.assertEqual(self.told, [])
+
+    def test_the_median_of_an_even_number_is_the_lower_one_in_the_middle(self) -> None:
+        """Of two slow ones among four both are outliers; of two among three neither."""
+        slow = (100, 0, 1.0)
+        cluster = self.make(4, outlier_latency=3.0, outlier_max_ejected=100)
+        self.interval(cluster, 10.0, a=slow, b=slow)
+        self.assertEqual(self.ejected(cluster, 10.0), "ab")
+        cluster = self.make(3, outlier_latency=3.0, outlier_max_ejected=100)
+        self.interval(cluster, 10.0, a=slow, b=slow)
+        self.assertEqual(self.ejected(cluster, 10.0), "")
+        cluster = self.make(5, outlier_latency=3.0, outlier_max_ejected=100)
+        self.interval(cluster, 10.0, a=slow, b=slow, c=(100, 0, 0.5))
+        self.assertEqual(self.ejected(cluster, 10.0), "")
 
     def test_success_rate(self) -> None:
         """So many deviations below the mean; of equals nobody is."""

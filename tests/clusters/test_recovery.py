@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from netappliance.clusters.balancing import make_balancer
 from netappliance.clusters.balancing.maglev import build
 from netappliance.clusters.cluster import Cluster
+from netappliance.clusters.slow_start import NOT
 from tests.clusters.test_cluster import ids, section
 
 FOUR = "1.1.1.1:1 id=a\n1.1.1.1:2 id=b\n1.1.1.1:3 id=c\n1.1.1.1:4 id=d"
@@ -47,10 +48,24 @@ class SlowStartTests(SynchronousTestCase):
         for balance in ("round_robin", "random", "least_connections"):
             cluster = self.make(balance=balance)
             self.recover(cluster, 100.0)
-            for now, share in ((100.0, 10 / 310), (104.0, 20 / 320), (110.0, 50 / 350), (119.9, 99 / 399)):
+            for now, percent in ((100.0, 10), (104.0, 20), (110.0, 50), (119.9, 99)):
+                share = percent / (percent + 300)
                 self.near(cluster, now, share)
+                self.assertEqual(cluster.backends[0].weight, 100 * percent)
             self.near(cluster, 121.0, 0.25)
             self.assertEqual([backend.weight for backend in cluster.backends], [100] * 4)
+
+    def test_time_may_begin_at_0(self) -> None:
+        """A monotonic clock may; the first second is one like others."""
+        for began in (0.0, 0.5):
+            cluster = self.make()
+            self.recover(cluster, began)
+            self.assertEqual(cluster.backends[0].weight, 1000)
+            self.near(cluster, began + 10.0, 50 / 350)
+            self.near(cluster, began + 20.0, 0.25)
+            self.assertEqual(cluster.backends[0].weight, 100)
+            cluster.choose(b"", began + 30.0)
+            self.assertEqual({backend.warming_since for backend in cluster.backends}, {NOT})
 
     def test_weights_of_the_configuration_count(self) -> None:
         """Small ones too, and none at all."""
@@ -157,8 +172,10 @@ class PanicTests(SynchronousTestCase):
         cluster = self.make("1.1.1.1:1 id=a\n1.1.1.1:2 id=b\n1.1.1.1:3 id=c\n1.1.1.1:4 id=z backup=yes")
         self.ill(cluster, "ab")
         self.assertEqual(ids(cluster), {"a", "b", "c"})
+        self.assertEqual(set(cluster.available(0.0)), {"a", "b", "c", "z"})
         self.ill(cluster, "c")
         self.assertEqual((ids(cluster), cluster.panic), ({"z"}, False))
+        self.assertEqual(set(cluster.available(0.0)), {"z"})
         self.ill(cluster, "z")
         self.assertEqual((ids(cluster), cluster.panic), ({"a", "b", "c"}, True))
 

@@ -67,8 +67,11 @@ class SectionTests(SynchronousTestCase):
         """Durations without their unit's suffix."""
         made = section(
             "connect_timeout = 1s\nsticky_max_age = 2s\nresolve_interval = 3s\n"
-            "pool_idle_timeout = 4s\nqueue_timeout = 5s"
+            "pool_idle_timeout = 4s\nqueue_timeout = 5s\noutlier_interval = 6s\noutlier_time = 7s\n"
+            "outlier_max_time = 8s\nslow_start = 9s"
         )
+        found = (made.outlier_interval_s, made.outlier_time_s, made.outlier_max_time_s, made.slow_start_s)
+        self.assertEqual(found, (6.0, 7.0, 8.0, 9.0))
         found = (made.connect_timeout_s, made.sticky_max_age_s, made.resolve_interval_s)
         self.assertEqual((*found, made.pool_idle_timeout_s, made.queue_timeout_s), (1.0, 2.0, 3.0, 4.0, 5.0))
 
@@ -81,11 +84,28 @@ class SectionTests(SynchronousTestCase):
             ("max_queue", 0, 1_000_000),
             ("retry_budget", 0, 1000),
             ("retry_budget_min", 0, 1_000_000),
+            ("outlier_failures", 0, 1000),
+            ("outlier_gateway_errors", 0, 1000),
+            ("outlier_min_requests", 1, 1_000_000),
+            ("outlier_max_ejected", 0, 100),
+            ("panic_threshold", 0, 100),
         ):
             for value in (low, high):
                 self.assertEqual(getattr(section(f"{key} = {value}"), key), value)
             for value in (low - 1, high + 1):
                 self.refused(key, str(value), f"a whole number from {low} to {high}")
+
+    def test_factors(self) -> None:
+        """A latency that is as usual is no outlier's."""
+        for value in ("0", "1.001", "1000"):
+            self.assertEqual(section(f"outlier_latency = {value}").outlier_latency, float(value))
+        for value in ("1", "0.5"):
+            self.refused("outlier_latency", value, "0, or a number above 1")
+        for value in ("0", "100"):
+            self.assertEqual(section(f"outlier_success_rate = {value}").outlier_success_rate, float(value))
+        for value in ("-0.5", "-1", "100.5"):
+            self.refused("outlier_success_rate", value, "100")
+        self.refused("outlier_latency", "1001", "1000")
 
     def test_what_is_tried_again(self) -> None:
         """Reasons from a closed list, on a line or on several; none at all is allowed."""
