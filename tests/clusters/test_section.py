@@ -70,8 +70,8 @@ class SectionTests(SynchronousTestCase):
             "pool_idle_timeout = 4s\nqueue_timeout = 5s\noutlier_interval = 6s\noutlier_time = 7s\n"
             "outlier_max_time = 8s\nslow_start = 9s"
         )
-        found = (made.outlier_interval_s, made.outlier_time_s, made.outlier_max_time_s, made.slow_start_s)
-        self.assertEqual(found, (6.0, 7.0, 8.0, 9.0))
+        outliers = (made.outlier_interval_s, made.outlier_time_s, made.outlier_max_time_s, made.slow_start_s)
+        self.assertEqual(outliers, (6.0, 7.0, 8.0, 9.0))
         found = (made.connect_timeout_s, made.sticky_max_age_s, made.resolve_interval_s)
         self.assertEqual((*found, made.pool_idle_timeout_s, made.queue_timeout_s), (1.0, 2.0, 3.0, 4.0, 5.0))
 
