@@ -138,7 +138,9 @@ ROOMS: dict[str, set[str]] = {
     "tracker": {"admin", "config", "errors", "interfaces", "logs", "metrics", "process", "sessions"},
     "testing": {"clusters", "config", "errors", "http", "interfaces", "sessions", "tracker", "udp"},
     "application": {"config", "errors", "process"},
-    "cli": {"admin", "application", "config", "endpoints", "errors", "http", "qcmp", "tls", "tracker", "udp"},
+    "cli": {
+        *("admin", "application", "config", "endpoints", "errors", "http", "process", "qcmp", "tls", "tracker", "udp"),
+    },
 }
 #: only what builds the services of a kind knows what it is given
 COMPOSITION = ("/kind.py", "/kinds.py")

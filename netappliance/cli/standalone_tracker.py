@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -13,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from netappliance.admin.site import HTML, AdminSite, Page, live_page, metrics_page
 from netappliance.endpoints.listening import ListeningService
+from netappliance.process.signals import on_signals
 
 
 class StandaloneService(MultiService):
@@ -44,6 +46,13 @@ class StandaloneService(MultiService):
         self.listeners = [ListeningService(landing[0], each, self.site, reactor) for each in listen]
         for listener in self.listeners:
             listener.setServiceParent(self)
+        self._reactor = reactor
+
+    def startService(self) -> None:
+        """Begin; SIGTERM and SIGINT end it with status 0."""
+        super().startService()
+        stops = dict.fromkeys((signal.SIGTERM, signal.SIGINT), lambda _: self._reactor.stop())
+        self._reactor.callWhenRunning(on_signals, self._reactor, stops)
 
     def stopService(self) -> Deferred[Any]:
         """Stop listening and end the connections."""

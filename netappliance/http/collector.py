@@ -46,7 +46,7 @@ class HttpCollector(Collector):
         for cluster, statistics in everything.items():
             rows = [(method.decode(), row) for method, row in statistics.rows.items()]
             for method, row in [*rows, ("other", statistics.others)]:
-                for word, count in zip(CLASSES, row, strict=True):
+                for word, count in (*zip(CLASSES, row[:6], strict=False), ("other", sum(row[6:]))):
                     if count or (method == "GET" and word == "2xx"):
                         requests.add_metric([listener, cluster, method, word], count)
             histogram = statistics.seconds

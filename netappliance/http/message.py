@@ -63,7 +63,8 @@ class Response:
     """
     The head of one response of a backend, after framing judged it.
 
-    :ivar status: 100 to 599 (others are refused). :ivar reason: the phrase, may be empty.
+    :ivar status: 100 to 999; those from 600 on are of no class (RFC 9110 section 15), but real.
+    :ivar reason: the phrase, may be empty.
     :ivar lines: end-to-end field lines, without framing and hop-by-hop fields.
     :ivar length: bytes of body, CHUNKED or UNTIL_CLOSE; 0 also for those that have none by rule (HEAD, 1xx, 204, 304).
     :ivar declared: the Content-Length that was sent, or -1; passed on even where there is no body (HEAD, 304).

@@ -6,15 +6,16 @@ from netappliance.metrics.histogram import Histogram
 
 REQUEST_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"TRACE")
-#: status classes: the index is the first digit; 0 = none was sent
-CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
+#: status classes: the index is the first digit; 0 = none was sent, from 6 on they are no class
+CLASSES = ("none", "1xx", "2xx", "3xx", "4xx", "5xx", *("other",) * 4)
 
 
 class RequestStatistics:
     """
     Requests of one listener towards one cluster (the empty name: answered here).
 
-    :ivar rows: method -> counts by status class. :ivar others: the same for methods that are not :data:`METHODS`.
+    :ivar rows: method -> counts by the first digit of the status.
+    :ivar others: the same for methods that are not :data:`METHODS`.
     :ivar seconds: from the head of the request to the end of the response. :ivar retries: attempts beyond the first.
     """
 

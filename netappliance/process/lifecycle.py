@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -17,6 +17,7 @@ from netappliance import __version__
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.health.service import HealthService
 from netappliance.clusters.resolver import ResolverService
+from netappliance.config.loader import endpoints_of
 from netappliance.config.plugins import find
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
@@ -25,6 +26,7 @@ from netappliance.logs.diagnostics import install_log_observer
 from netappliance.process import descriptors
 from netappliance.process.build import this_build
 from netappliance.process.descriptors import DescriptorPlan
+from netappliance.process.signals import on_signals
 from netappliance.process.status import Status
 from netappliance.sessions.reasons import SHUTDOWN
 
@@ -156,7 +158,16 @@ class ApplianceService(MultiService):
         if build.changed:
             _log.warn("the compiled modules are not of the sources beside them: {changed}", changed=build.changed)
         _log.info("netappliance {version} ({build})", version=__version__, build=str(build))
+        for line in self._where():
+            _log.info("{line}", line=line)
         _log.info("ready: {count} services", count=len(self.services))
+
+    def _where(self) -> Iterator[str]:
+        """Yield a line for each section that listens: on what, and where to look for admin pages."""
+        for (kind, name), section in self.appliance.configuration.parsed.items():
+            endpoints = [endpoint.text for _, endpoint in endpoints_of(section)]
+            if endpoints:
+                yield f"[{kind} {name}]".replace(" ]", "]") + f" listens on {', '.join(endpoints)}"
 
     def _fit_descriptors(self) -> DescriptorPlan:
         """Raise RLIMIT_NOFILE to what the limits need; where that fails, lower the limits to what there is."""
@@ -183,26 +194,16 @@ class ApplianceService(MultiService):
     # -- signals ------------------------------------------------------------------------------------------------------
 
     def _install_signals(self) -> None:
-        # Twisted's own handlers make twistd end by the signal; an orderly stop is exit status 0
-        try:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, self._on_stop_signal)
-            signal.signal(signal.SIGUSR1, self._on_reopen_signal)
-        except ValueError:
-            _log.info("not the main thread: signals stay as they are")
+        stops = dict.fromkeys((signal.SIGTERM, signal.SIGINT), self._stop_requested)
+        on_signals(self.appliance.reactor, {**stops, signal.SIGUSR1: self._reopen})
 
-    def _on_stop_signal(self, number: int, frame: Any) -> None:
-        self.appliance.reactor.callFromThread(self._stop_requested, signal.Signals(number).name)
-
-    def _on_reopen_signal(self, number: int, frame: Any) -> None:
-        self.appliance.reactor.callFromThread(self._reopen)
-
-    def _reopen(self) -> None:
+    def _reopen(self, _: signal.Signals) -> None:
         for reopen in self.appliance.reopeners:
             reopen()
 
-    def _stop_requested(self, name: str) -> None:
+    def _stop_requested(self, received: signal.Signals) -> None:
         self._signals += 1
+        name = received.name
         if self._signals == 1:
             _log.info("{name}: draining", name=name)
             self.appliance.reactor.stop()

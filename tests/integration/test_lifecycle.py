@@ -261,6 +261,8 @@ class LiveTests(ProxyTestCase):
         self.assertEqual(client.recv(10), b"echo")
         client.close()
         self.assertEqual(proxy.get("/live"), (200, "live\n"))
+        self.assertIn("[admin] listens on tcp:", proxy.log())
+        self.assertIn("[https web-tls] listens on tcp:8443:interface=127.0.0.1", proxy.log())
         backends = set()
         for _ in range(2):
             with urlopen("http://127.0.0.1:8080/", timeout=BUDGET_S) as answer:

@@ -57,7 +57,7 @@ class CommandTests(SynchronousTestCase):
 
         def stop() -> None:
             process.send_signal(signal.SIGTERM)
-            process.wait(BUDGET_S)
+            self.assertEqual(process.wait(BUDGET_S), 0)
             self.assertNotIn("Traceback", log.read_text())
 
         self.addCleanup(stop)

@@ -8,7 +8,7 @@ from typing import Final
 from netappliance.http.framing import body_length, names
 from netappliance.http.message import UNTIL_CLOSE, Refusal, Response
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
 #: the beginning of a status line, as far as it is there
 _STATUS_START = b"HTTP/1."
 _STATUS_LINES = 1024

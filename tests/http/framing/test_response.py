@@ -48,15 +48,17 @@ class ResponseTests(SynchronousTestCase):
             (b"HTTP/1.0 404 Not  Found\t", (0, 404, b"Not  Found\t")),
             (b"HTTP/1.1 100", (1, 100, b"")),
             (b"HTTP/1.1 599 ", (1, 599, b"")),
+            (b"HTTP/1.1 600 X", (1, 600, b"X")),
+            (b"HTTP/1.1 999 Request denied", (1, 999, b"Request denied")),
             (b"HTTP/1.1 299 " + b"x" * 60, (1, 299, b"x" * 60)),
         ):
             for _ in range(2):
                 response = self.response(line=line)
                 self.assertEqual((response.minor, response.status, response.reason), wanted)
         for line in (
-            b"HTTP/1.1 600 X",
             b"HTTP/1.1 099 X",
             b"HTTP/1.1 20 X",
+            b"HTTP/1.1 1000 X",
             b"HTTP/1.2 200 X",
             b"HTTP/1.1  200 X",
             b"",
