@@ -36,6 +36,11 @@ class AcmeKind:
         if section.challenge == "tls-alpn-01" and not ends_tls:
             why = "nobody would answer: there is no [https NAME] section, nor a [tcp NAME] with tls = yes"
             yield ConfigProblem("acme", "challenge", why, section.challenge, "one that is reached on port 443")
+        if bool(section.eab_key_id) != bool(section.eab_secret):
+            missing = "eab_secret" if section.eab_key_id else "eab_key_id"
+            yield ConfigProblem(
+                "acme", missing, "the two belong together", None, "eab_key_id and eab_secret, or neither"
+            )
         if section.ca:
             try:
                 ssl.create_default_context(cafile=section.ca)
@@ -47,7 +52,7 @@ class AcmeKind:
         """Build it."""
         from netappliance.acme.collector import AcmeCollector
         from netappliance.acme.library import LibraryAuthority
-        from netappliance.acme.page import PATH, acme_page
+        from netappliance.acme.page import acme_pages
         from netappliance.acme.service import AcmeService
         from netappliance.acme.store import Store
         from netappliance.http.challenges import HttpChallenges
@@ -60,6 +65,6 @@ class AcmeKind:
         proofs = by_http if section.challenge == "http-01" else by_tls
         service = AcmeService(section, store, authority, proofs, appliance.reactor, appliance.rng)
         appliance.collectors.append(AcmeCollector(service))
-        appliance.pages[PATH] = lambda _may_change: acme_page(service)
+        appliance.pages |= acme_pages(service)
         appliance.prompt["acme"] = service
         return service

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.b64 import b64encode
 from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
-from josepy.jwk import JWK, JWKEC
+from josepy.jwk import JWKEC
 from requests import Response
 from requests.exceptions import ConnectionError as Unconnected
 from requests.exceptions import RequestException, Timeout
@@ -67,17 +67,21 @@ class LibraryAuthority:
 
     def order(self, names: Sequence[str], request: bytes) -> Order:
         """Find or make the account, order, and say what is to be proven."""
-        network = self._network()
+        key, uri = self._account()
+        network = self._network(key)
         try:
-            return self._told(lambda: self._begin(network, request))
+            return self._told(lambda: self._begin(network, key, uri, request))
         except BaseException:
             network.session.close()
             raise
 
-    def _begin(self, network: client.ClientNetwork, request: bytes) -> Order:
+    def _begin(self, network: client.ClientNetwork, key: JWKEC, uri: str, request: bytes) -> Order:
         directory = client.ClientV2.get_directory(self._section.directory, network)
         acme = client.ClientV2(directory, network)
-        key = self._enter(acme)
+        if uri:
+            network.account = _account_at(uri)
+        else:
+            self._register(acme, key)
         try:
             order = acme.new_order(request)
         except messages.Error as error:
@@ -115,41 +119,46 @@ class LibraryAuthority:
 
     # -- the account --------------------------------------------------------------------------------------------------
 
-    def _enter(self, acme: client.ClientV2) -> JWK:
-        """Use the account of the store, or make one."""
+    def _account(self) -> tuple[JWKEC, str]:
+        """Return the key and the URI of the account in the store; a new key and nothing where there is none."""
         account = self._store.read_account(self._section.directory)
         if account is None:
-            key = JWKEC(key=ec.generate_private_key(ec.SECP256R1()))
-            acme.net.key, acme.net.alg = key, ES256
-            self._register(acme, key)
-            return key
+            return JWKEC(key=ec.generate_private_key(ec.SECP256R1())), ""
         try:
             loaded = JWKEC.from_json(account["key"])
         except (JoseError, KeyError, ValueError, TypeError, AttributeError):
             loaded = None
         if not isinstance(loaded, JWKEC):
             raise StoreError("the account's key is none; move its file away to have a new account made")
-        acme.net.key, acme.net.alg = loaded, ES256
-        acme.net.account = messages.RegistrationResource(uri=account["uri"], body=messages.Registration())
-        return loaded
+        return loaded, str(account["uri"])
 
-    def _register(self, acme: client.ClientV2, key: JWK) -> None:
+    def _register(self, acme: client.ClientV2, key: JWKEC) -> None:
         acme.net.account = None
-        email = self._section.email or None
-        wanted = messages.NewRegistration.from_data(email=email, terms_of_service_agreed=True)
+        section = self._section
+        wanted = messages.NewRegistration.from_data(
+            email=section.email or None,
+            terms_of_service_agreed=True,
+            external_account_binding=messages.ExternalAccountBinding.from_data(
+                key.public_key(), section.eab_key_id, section.eab_secret, acme.directory
+            )
+            if section.eab_key_id
+            else None,
+        )
         try:
             uri = acme.new_account(wanted).uri
         except errors.ConflictError as error:
             # the key has an account there already
             uri = error.location
-        acme.net.account = messages.RegistrationResource(uri=uri, body=messages.Registration())
+        acme.net.account = _account_at(uri)
         self._store.write_account(self._section.directory, {"uri": uri, "key": key.to_json()})
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
-    def _network(self) -> client.ClientNetwork:
+    def _network(self, key: JWKEC) -> client.ClientNetwork:
         verify: Any = self._section.ca or system_ca()
         network = client.ClientNetwork(
+            key,
+            alg=ES256,
             verify_ssl=verify,
             user_agent=f"netappliance/{__version__}",
             timeout=self._section.request_timeout_s,  # type: ignore[arg-type]
@@ -214,6 +223,10 @@ class LibraryAuthority:
         return 0.0 if last is None else retry_after_s(last.headers.get("Retry-After", ""), time.time())
 
 
+def _account_at(uri: str) -> messages.RegistrationResource:
+    return messages.RegistrationResource(uri=uri, body=messages.Registration())
+
+
 def _valid(authorization: messages.AuthorizationResource) -> bool:
     return bool(authorization.body.status == messages.STATUS_VALID)
 
@@ -227,7 +240,7 @@ def _challenge_of(authorization: messages.AuthorizationResource, kind: str) -> m
     raise AuthorityError(REFUSED, f"the authority does not offer {kind} for {name}")
 
 
-def _proof(authorization: messages.AuthorizationResource, body: messages.ChallengeBody, key: JWK) -> Challenge:
+def _proof(authorization: messages.AuthorizationResource, body: messages.ChallengeBody, key: JWKEC) -> Challenge:
     token = body.chall.to_json().get("token")
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         # it becomes a part of a path (section 8.1: base64url, 128 bits at least)

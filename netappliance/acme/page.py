@@ -1,27 +1,49 @@
-"""``/acme``: how the certificates of ``[acme]`` stand, as JSON."""
+"""``/acme``: how the certificates of ``[acme]`` stand, as JSON, and an order of one by hand."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from twisted.web.server import Request
+
 from netappliance.acme.service import utc
-from netappliance.admin.site import Page
+from netappliance.admin.site import Page, refusal
 
 if TYPE_CHECKING:
     from netappliance.acme.certificate import Certificate
     from netappliance.acme.service import AcmeService
 
 PATH = "/acme"
+_JSON = b"application/json"
 
 
-def acme_page(service: AcmeService) -> Page:
-    """Return the page."""
+def acme_pages(service: AcmeService) -> dict[str, Callable[[Callable[[Request], bool]], Page]]:
+    """Return makers of the pages by path; POST to ``/acme/NAME/order`` orders one, for those who may change state."""
 
-    def answer(_request: object) -> bytes:
-        return json.dumps(state_of(service), indent=1).encode() + b"\n"
+    def make_state(_may_change: Callable[[Request], bool]) -> Page:
+        text = "certificates of [acme]: state, next attempt, last failure"
+        return Page(lambda _request: json.dumps(state_of(service), indent=1).encode() + b"\n", text, _JSON)
 
-    return Page(answer, "certificates of [acme]: state, next attempt, last failure", b"application/json")
+    def make_order(may_change: Callable[[Request], bool]) -> Page:
+        return Page(lambda request: _order(request, service, may_change), content_type=_JSON, methods=(b"POST",))
+
+    return {PATH: make_state, PATH + "/*": make_order}
+
+
+def _order(request: Request, service: AcmeService, may_change: Callable[[Request], bool]) -> bytes:
+    if not may_change(request):
+        request.setHeader(b"WWW-Authenticate", b'Bearer realm="netappliance"')
+        return refusal(request, 401, "the bearer token is needed")
+    name, _, what = request.path.decode("ascii", "replace").removeprefix(PATH + "/").partition("/")
+    try:
+        if what != "order":
+            raise KeyError(what)
+        service.order_now(name)
+    except KeyError:
+        return refusal(request, 404, "no such page: POST /acme/NAME/order, with a name that /acme lists")
+    return json.dumps({"name": name, "ordering": True}).encode() + b"\n"
 
 
 def state_of(service: AcmeService) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class Schedule:
         self.retry_at = 0.0
         self.in_force(not_before, not_after, now)
 
+    def order_now(self) -> None:
+        """Let the next attempt be at once, whatever went before; failures stay counted."""
+        self.renew_at = self.retry_at = 0.0
+
     def failed(self, now: float, retry_after_s: float = 0.0) -> None:
         """Book a failure; ``retry_after_s`` is what the authority asked for."""
         self.failures += 1

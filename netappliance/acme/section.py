@@ -16,6 +16,13 @@ def _directory(text: str) -> str:
     return text
 
 
+def _base64url(text: str) -> str:
+    # RFC 8555 section 7.3.4; not repeated in the error, for it is a secret
+    if not re.fullmatch(r"([A-Za-z0-9_-]{22,}={0,2})?", text) or len(text.rstrip("=")) % 4 == 1:
+        raise ValueError("the key in base64url, as the authority gave it, or nothing")
+    return text
+
+
 def _email(text: str) -> str:
     if text and not re.fullmatch(r"[^\s@,:]+@[^\s@,:]+", text):
         raise ValueError("one address such as hostmaster@example.org, or nothing")
@@ -41,6 +48,17 @@ class AcmeSection:
         doc="PEM bundle that the directory's own certificate is checked with; empty = the system's.",
     )
     email: str = option(_email, unit="address", doc="Where the authority may write to; empty = none.")
+    eab_key_id: str = option(
+        values.text,
+        unit="text",
+        doc="External account binding, for authorities that want one: the identifier that they gave you.",
+    )
+    eab_secret: str = option(
+        _base64url,
+        unit="base64url",
+        doc="The key (HMAC) that came with it; needed when the account is made.",
+        secret=True,
+    )
     names: tuple[tuple[str, ...], ...] = option(
         certificate_names,
         required=True,

@@ -141,6 +141,17 @@ class AcmeService(Service):
         if under_way is not None:
             under_way.cancel()
 
+    def order_now(self, name: str) -> None:
+        """
+        Order a certificate as soon as the order under way has ended, for an operator.
+
+        :raises KeyError: there is none of this name.
+        """
+        certificate = {each.name: each for each in self.certificates}[name]
+        certificate.schedule.order_now()
+        if self._call is not None and self._call.active():
+            self._call.reset(0.0)
+
     # -- what is due --------------------------------------------------------------------------------------------------
 
     def _look_in(self, seconds: float) -> None:

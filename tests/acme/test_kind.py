@@ -62,6 +62,18 @@ class CheckTests(SynchronousTestCase):
             self.assertIn("[acme] ca: a bundle that cannot be used", problem)
             self.assertIn(why, problem)
 
+    def test_a_binding_has_two_parts(self) -> None:
+        """And its key is not repeated in an error."""
+        secret = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+        self.assertEqual(self.problems(f"names = example.org\neab_key_id = a\neab_secret = {secret}"), [])
+        (problem,) = self.problems("names = example.org\neab_key_id = a")
+        self.assertIn("[acme] eab_secret: the two belong together", problem)
+        (problem,) = self.problems(f"names = example.org\neab_secret = {secret}")
+        self.assertIn("[acme] eab_key_id: the two belong together", problem)
+        for bad in (f"{secret}!", secret[:5], f"{secret}A"):
+            (problem,) = self.problems(f"names = example.org\neab_key_id = a\neab_secret = {bad}")
+            self.assertNotIn(bad, problem)
+
     def test_values_that_cannot_be(self) -> None:
         """Directories without TLS, addresses that are none, a challenge that there is none of, no time at all."""
         bad = {
@@ -90,7 +102,7 @@ class ServiceTests(SynchronousTestCase):
         (section,) = appliance.configuration.sections("acme")
         service = AcmeKind().make_service(section, appliance)
         self.assertIs(appliance.prompt["acme"], service)
-        self.assertEqual(list(appliance.pages), ["/acme"])
+        self.assertEqual(list(appliance.pages), ["/acme", "/acme/*"])
         families: list[Metric] = [family for each in appliance.collectors for family in each.collect()]
         for family in families:
             name = f"acme_{family.name.removeprefix(PREFIX)}" + ("_total" if family.type == "counter" else "")

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from twisted.logger import capturedLogs
+from twisted.web.test.requesthelper import DummyRequest
 
 from netappliance.acme.authority import RESULTS, AuthorityError
 from netappliance.acme.collector import AcmeCollector
-from netappliance.acme.page import acme_page, state_of
+from netappliance.acme.page import acme_pages, state_of
 from netappliance.acme.service import AcmeService, utc
 from netappliance.errors import StartError
 from tests.acme.world import AcmeCase
@@ -256,8 +257,9 @@ class ShownTests(AcmeCase):
         """JSON with every certificate; times in words."""
         self.authority.fails.append(self.rate_limited(DAY))
         service = self.start()
-        request: Any = None
-        shown = json.loads(acme_page(service)._answer(request))  # type: ignore[arg-type]
+        page = acme_pages(service)["/acme"](lambda request: False)
+        request: Any = DummyRequest([])
+        shown = json.loads(bytes(page.render(request)))
         self.assertEqual(shown, state_of(service))
         first, second = shown["certificates"]
         self.assertEqual((first["state"], first["expires"], first["failures"]), ("placeholder", None, 1))
@@ -265,6 +267,43 @@ class ShownTests(AcmeCase):
         self.assertEqual(first["next_attempt"], utc(self.epoch + DAY))
         self.assertEqual((second["state"], second["last_failure"], second["ordering"]), ("valid", None, False))
         self.assertEqual(second["expires"], utc(service.certificates[1].expires))
+
+    def test_an_order_by_hand(self) -> None:
+        """Of a name that there is, for those who may change state; a POST."""
+        service = self.start()
+        page = acme_pages(service)["/acme/*"](lambda request: request.getHeader(b"Authorization") is not None)
+
+        def post(path: bytes, method: bytes = b"POST", token: bytes = b"Bearer x") -> int:
+            request: Any = DummyRequest([])
+            request.path, request.method = path, method
+            if token:
+                request.requestHeaders.addRawHeader(b"Authorization", token)
+            page.render(request)
+            return int(request.responseCode or 200)
+
+        bad = (b"/acme/c.example/order", b"/acme/a.example", b"/acme/a.example/", b"/acme//order", b"/acme/\xe4/order")
+        self.assertEqual([post(path) for path in bad], [404] * len(bad))
+        self.assertEqual(post(b"/acme/a.example/order", token=b""), 401)
+        self.assertEqual(post(b"/acme/a.example/order", b"GET"), 405)
+        self.turn()
+        self.assertEqual(ended(service), {"ok": 2})
+        self.assertEqual(post(b"/acme/a.example/order"), 200)
+        self.turn()
+        self.assertEqual((ended(service), self.authority.ordered[-1]), ({"ok": 3}, ("a.example",)))
+
+    def test_an_order_by_hand_does_not_wait_for_the_authoritys_time(self) -> None:
+        """But for the order under way."""
+        self.authority.fails.append(self.rate_limited(DAY))
+        service = self.make()
+        service.startService()
+        self.addCleanup(service.stopService)
+        self.clock.advance(0)
+        service.order_now("b.example")
+        self.turn()
+        self.assertEqual(ended(service), {"rate_limited": 1, "ok": 1})
+        service.order_now("a.example")
+        self.turn()
+        self.assertEqual(ended(service), {"rate_limited": 1, "ok": 2})
 
     def test_metrics(self) -> None:
         """Every result from the start on, and each certificate; a placeholder does not look like a good one."""

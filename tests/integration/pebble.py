@@ -38,11 +38,13 @@ class Pebble:
         tls_port: int,
         *,
         life_s: int = 7776000,
+        binding: tuple[str, str] | None = None,
     ) -> None:
         """
         Prepare it.
 
         :param http_port, tls_port: where it validates. :param life_s: of the certificates that it issues.
+        :param binding: identifier and key without which it makes no account.
         """
         self.folder = folder
         self.port, self.management, self.dns, self._resolver = free_ports(4)
@@ -62,6 +64,8 @@ class Pebble:
             "domainBlocklist": ["blocked.example"],
             "retryAfter": {"authz": 1, "order": 1},
             "keyAlgorithm": "ecdsa",
+            "externalAccountBindingRequired": binding is not None,
+            "externalAccountMACKeys": dict([binding] if binding else []),
             "profiles": {"default": {"description": "tests", "validityPeriod": life_s}},
         }
         (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
+from urllib.request import Request, urlopen
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
@@ -24,12 +25,12 @@ class AcmeTestCase(ProxyTestCase):
     if not all(map(find, ("pebble", "pebble-challtestsrv"))):
         skip = "no pebble: make peers installs it where Go is"
 
-    def authority(self, *, life_s: int = 7776000, start: bool = True) -> Pebble:
+    def authority(self, *, life_s: int = 7776000, start: bool = True, binding: tuple[str, str] | None = None) -> Pebble:
         """Make one; its certificates are good for so long."""
         folder = Path(tempfile.mkdtemp(prefix="pebble"))
         self.addCleanup(rmtree, folder)
         self.http_port, self.tls_port = free_ports(2)
-        pebble = Pebble(folder, self.http_port, self.tls_port, life_s=life_s)
+        pebble = Pebble(folder, self.http_port, self.tls_port, life_s=life_s, binding=binding)
         self.addCleanup(pebble.stop)
         if start:
             pebble.start()
@@ -117,6 +118,22 @@ class OrderTests(AcmeTestCase):
         proxy = self.proxy(self.config(self.authority(), more="key_type = rsa\nemail = root@example.org\n"))
         self.wait_ended(proxy, "ok")
         self.assertEqual(self.certificate().public_key().key_size, 2048)  # type: ignore[union-attr]
+
+    def test_an_account_is_bound_to_one_of_another_kind(self) -> None:
+        """External account binding; without it such an authority makes none. And an order by hand."""
+        key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+        pebble = self.authority(binding=("kid-1", key))
+        proxy = self.proxy(self.config(pebble))
+        self.wait_ended(proxy, "refused")
+        self.assertIn("externalAccountRequired", self.page(proxy)["certificates"][0]["last_failure"]["why"])
+        self.check_end(proxy)
+        proxy = self.proxy(self.config(pebble, more=f"eab_key_id = kid-1\neab_secret = {key}\n"))
+        self.wait_ended(proxy, "ok")
+        self.assertNotIn(key, proxy.get("/config")[1])
+        url = f"http://127.0.0.1:{proxy.admin_port}/acme/example.org/order"
+        with urlopen(Request(url, method="POST"), timeout=10) as answer:
+            self.assertEqual(json.loads(answer.read()), {"name": "example.org", "ordering": True})
+        self.wait_ended(proxy, "ok", 2)
 
     def test_a_certificate_is_renewed_in_time(self) -> None:
         """One that is good for six seconds, after four of them or a little less, and never at once again."""
