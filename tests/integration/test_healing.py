@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 
 from tests.integration.http_load_client import Load
-from tests.integration.http_support import BackendConnection, HttpProxyTestCase, get
-from tests.integration.support import wait_for
+from tests.integration.http_support import BackendConnection, HttpProxyTestCase, get, named, response, serving
+from tests.integration.support import ProxyTestCase, echo, free_ports, read_all, reset, wait_for
 from tests.integration.test_http_load import LoadTestCase
 
 
@@ -82,3 +83,58 @@ class SlowBackendTests(HttpProxyTestCase):
         self.assertTrue(0 < retries <= 10, retries)
         self.assertEqual(sum(len(backend.requests) for backend in backends), 40 + retries)
         self.assertGreaterEqual(proxy.metric("backend_retry_budget_exceeded_total"), 30)
+
+
+class OutlierTests(HttpProxyTestCase):
+    """Backends that behave unlike the others."""
+
+    def test_a_backend_that_only_fails_is_left_alone(self) -> None:
+        """After three gateway errors in a row; the log and the metrics say so."""
+        good = [self.backend(named(b"good")) for _ in range(2)]
+        bad = self.backend(serving(response(status=503)))
+        proxy = self.front(*good, bad, cluster="outlier_gateway_errors = 3\n")
+        statuses = [self.ask(get()).status for _ in range(30)]
+        self.assertEqual((statuses.count(503), statuses.count(200)), (3, 27))
+        self.assertEqual(len(bad.requests), 3)
+        self.assertEqual(proxy.metric("backend_ejections_total"), 1)
+        self.assertEqual(proxy.metric("backend_state", state="ejected"), 1)
+        self.assertIn("is ejected: 3 gateway errors in a row", proxy.log())
+
+
+class TcpOutlierTests(ProxyTestCase):
+    """The same for connections."""
+
+    forked = True
+
+    def test_a_backend_that_resets_every_connection_is_left_alone(self) -> None:
+        """After three in a row; one that ends in order begins the count anew."""
+        port = free_ports(1)[0]
+
+        def resets(connection: socket.socket) -> None:
+            connection.recv(1)
+            reset(connection)
+
+        good, bad = self.peer(echo), self.peer(resets)
+        lines = "".join(f"  127.0.0.1:{peer.port} id={name}\n" for peer, name in ((good, "good"), (bad, "bad")))
+        proxy = self.proxy(
+            f"[cluster c]\nbackends =\n{lines}outlier_failures = 3\n"
+            f"[tcp front]\nlisten = tcp:{port}:interface=127.0.0.1\ncluster = c\n"
+        )
+        answers = [self.answer(port) for _ in range(4)]
+        self.assertEqual(sorted(answers), [b"", b"", b"hello", b"hello"])
+        bad.talk = echo
+        self.assertEqual([self.answer(port) for _ in range(2)], [b"hello"] * 2)
+        bad.talk = resets
+        answers = [self.answer(port) for _ in range(10)]
+        self.assertEqual((answers.count(b""), answers.count(b"hello")), (3, 7))
+        self.assertEqual(proxy.metric("backend_state", backend="bad", state="ejected"), 1)
+
+    def answer(self, port: int) -> bytes:
+        """What comes back from whichever backend; nothing when the connection is reset."""
+        client = self.connect(port)
+        try:
+            client.sendall(b"hello")
+            client.shutdown(socket.SHUT_WR)
+            return read_all(client)
+        except ConnectionError:
+            return b""

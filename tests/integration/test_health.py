@@ -81,6 +81,27 @@ class HealthTests(ProxyTestCase):
         self.assertIn(b"Connection: close", lines)
         self.assertIn("the status is 204", proxy.log())
 
+    def test_new_backends_wait_for_a_body_that_says_so(self) -> None:
+        """``initial=checking`` and ``body=``: who never says it never serves."""
+        ready = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n5\r\n well\r\n0\r\n\r\n"
+        proxy = self.front("http uri=/ body=all%20well initial=checking")
+        word = self.a.talk
+
+        def talk(connection: socket.socket) -> None:
+            data = connection.recv(4096, socket.MSG_PEEK)
+            if data.startswith(b"GET "):
+                connection.recv(4096)
+                connection.sendall(ready)
+            else:
+                word(connection)
+
+        self.a.peer.talk = talk
+        self.wait_up(proxy, a=1, b=0)
+        wait_for(lambda: proxy.metric("backend_state", backend="b", state="down") == 1, "b is down")
+        self.assertEqual(self.reached(), {"a"})
+        self.assertIn("backend a of cluster c is up: health check http passed", proxy.log())
+        self.assertIn("what is expected is not in the body", proxy.log())
+
     def test_when_all_are_ill_they_are_used_all_the_same(self) -> None:
         """Better a doubtful backend than none; counted."""
         proxy = self.front("http uri=/")
