@@ -33,6 +33,33 @@ def classes() -> Iterator[tuple[str, ast.ClassDef]]:
                 yield path, node
 
 
+def bases(node: ast.ClassDef, known: dict[str, ast.ClassDef]) -> Iterator[ast.ClassDef]:
+    """Yield the compiled classes that a class derives from, near and far."""
+    for base in node.bases:
+        name = ast.unparse(base).partition("[")[0].rpartition(".")[2]
+        if name in known:
+            yield known[name]
+            yield from bases(known[name], known)
+
+
+def set_by_init(node: ast.ClassDef) -> dict[str, ast.expr | None]:
+    """Return attribute -> value of what a class's own ``__init__`` sets."""
+    found: dict[str, ast.expr | None] = {}
+    for function in node.body:
+        if isinstance(function, ast.FunctionDef) and function.name == "__init__":
+            for line in ast.walk(function):
+                if isinstance(line, (ast.Assign, ast.AnnAssign)):
+                    targets = line.targets if isinstance(line, ast.Assign) else [line.target]
+                    found.update(
+                        {
+                            t.attr: line.value
+                            for t in targets
+                            if ast.unparse(t).startswith("self.") and isinstance(t, ast.Attribute)
+                        }
+                    )
+    return found
+
+
 class ListTests(SynchronousTestCase):
     """Of the sources."""
 
@@ -77,6 +104,19 @@ class ListTests(SynchronousTestCase):
     def test_loggers_of_compiled_modules_are_named(self) -> None:
         """Twisted finds the name in the caller's frame, which compiled code does not have."""
         self.assertEqual([path for path in COMPILED if "Logger()" in (ROOT / path).read_text()], [])
+
+    def test_attributes_of_open_classes_are_set_once(self) -> None:
+        """What a base that may have interpreted subclasses has set is never freed when ``__init__`` sets it again."""
+        found = {node.name: node for _, node in classes()}
+        again = []
+        for path, node in classes():
+            for base in bases(node, found):
+                if any("allow_interpreted_subclasses=True" in ast.unparse(line) for line in base.decorator_list):
+                    first, second = set_by_init(base), set_by_init(node)
+                    # letting go of a constant too often harms nobody
+                    kept = {name for name, value in first.items() if not isinstance(value, ast.Constant)}
+                    again += [f"{path}: {node.name}.{name}" for name in kept & second.keys()]
+        self.assertEqual(again, [])
 
 
 class CompiledBuildTests(SynchronousTestCase):

@@ -208,13 +208,10 @@ class TlsTransport(Transport):
     """
 
     def __init__(self, sock: SocketType, *, strict_end: bool = False) -> None:
-        super().__init__(sock)
-        # a part of its own: bound to the transport these would hold it in a circle
-        self.tls = tls = TlsSocket(sock, strict_end=strict_end)
-        self.recv = tls.recv
-        self.recv_into = tls.recv_into
-        self.send = tls.send
-        self.sendmsg = None
+        # a part of its own: calls bound to the transport would hold it in a circle
+        tls = TlsSocket(sock, strict_end=strict_end)
+        super().__init__(sock, tls)
+        self.tls = tls
 
     def shut(self) -> None:
         """

@@ -26,13 +26,15 @@ class Transport:
     :ivar sendmsg: sends several buffers as one, or None where that is not to be had.
     """
 
-    def __init__(self, sock: SocketType) -> None:
+    def __init__(self, sock: SocketType, above: Any = None) -> None:
+        """:param above: what has these three calls in the socket's place, without ``sendmsg``; None = nothing."""
+        calls: Any = sock if above is None else above
         self.sock = sock
         self.fd: int = sock.fileno()
-        self.recv: Callable[[int], bytes] = sock.recv
-        self.recv_into: Callable[[Any, int], int] = sock.recv_into
-        self.send: Callable[[Any], int] = sock.send
-        self.sendmsg: Callable[[Sequence[Any]], int] | None = sock.sendmsg
+        self.recv: Callable[[int], bytes] = calls.recv
+        self.recv_into: Callable[[Any, int], int] = calls.recv_into
+        self.send: Callable[[Any], int] = calls.send
+        self.sendmsg: Callable[[Sequence[Any]], int] | None = sock.sendmsg if above is None else None
 
     def shut(self) -> None:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from typing import Any
 
 from hypothesis import given, settings
@@ -120,6 +121,20 @@ class HandshakeTests(PairTestCase):
         with self.assertRaises(OSError) as caught:
             server.tls.handshake()
         self.assertEqual(caught.exception.errno, errno.ECONNRESET)
+
+
+class ReferenceTests(SynchronousTestCase):
+    """What a transport leaves behind."""
+
+    def test_a_socket_outlives_nobody(self) -> None:
+        """Nothing refers to it when its transport is gone."""
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        before = sys.getrefcount(near)
+        for _ in range(10):
+            TlsTransport(near)
+        self.assertEqual(sys.getrefcount(near), before)
 
 
 class TransportTests(PairTestCase):
