@@ -136,6 +136,12 @@ class Opening:
         if self.state != "header":
             self._count(handshakes.CLOSED)
 
+    def passed_on(self, passing: Passing) -> None:
+        """Somebody serves the name that the client asked for, and it is counted there."""
+        self._passing = passing
+        self._count(handshakes.OK)
+        self.hello = None
+
     def refused(self, refusal: HelloRefusal, reason: CloseReason = TLS_FAILED) -> OpeningFailed:
         """Tell the client in the words that it understands, and return what there is to raise."""
         self._count(refusal.reason)

@@ -19,7 +19,6 @@ from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, S
 from netappliance.sessions.session import Address, Session
 from netappliance.tcp.server_names import ServerNames
 from netappliance.tcp.terms import TcpTerms
-from netappliance.tls import handshakes
 from netappliance.tls.passing import NO_SECTION
 from netappliance.tls.to_backends.peer import BackendPeer
 
@@ -162,12 +161,11 @@ class TcpSession(Session, HandshakeOwner):
             raise opening.refused(NO_SECTION, NOT_SERVED)
         if hello.server_name:
             self.notes = {"sni": hello.server_name.decode("ascii"), **(self.notes or {})}
-        terms.passing.count(handshakes.OK)
+        opening.passed_on(terms.passing)
         self._terms = terms
         self._names = None
         self.cluster = terms.cluster.name
         terms.table.settle(self, terms.name)
-        opening.hello = None
         opening.state = "over"
 
     # -- backend ----------------------------------------------------------------------------------------------------

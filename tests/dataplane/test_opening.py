@@ -424,6 +424,16 @@ class PassingTests(OpeningTestCase):
         self.assertEqual(far.recv(10), NO_SECTION.alert)
         self.assertEqual(far.recv(10), b"")
 
+    def test_a_name_that_somebody_serves(self) -> None:
+        """Is counted there, once, whatever becomes of the connection."""
+        opening, _, far, passing = self.begin_passing()
+        far.send(hellos.hello(hellos.server_name(b"a.example")))
+        self.assertTrue(opening.proceed(100.0, ending=False))
+        chosen = Passing(1.0)
+        opening.passed_on(chosen)
+        opening.abandoned()
+        self.assertEqual((self.counted(passing), self.counted(chosen)), ({}, {"ok": 1}))
+
     def test_clients_that_go(self) -> None:
         """Before all is said, in time or not."""
         opening, near, far, passing = self.begin_passing()

@@ -162,6 +162,18 @@ class RoutingTests(ServerNameTestCase):
         self.assertRegex(found[0]["ja4"], r"\At13d[0-9]{4}00_[0-9a-f]{12}_[0-9a-f]{12}\Z")
         self.assertEqual([note["ja4"] for note in found], [found[0]["ja4"]] * 3)
 
+    def test_a_backend_that_is_not_there(self) -> None:
+        """The hello was in order; the session ends as others do, and is the chosen section's."""
+        _, one = self.server("one", "a.example")
+        [nobody] = free_ports(1)
+        proxy, port = self.front({"one": (one.port, "sni = a.example"), "other": (nobody, "sni = b.example")})
+        with self.assertRaises(OSError):
+            self.ask(port, "b.example")
+        proxy.wait_closed("backend/connect/rst")
+        self.assertEqual(proxy.metric("session_closed_total", listener="other"), 1)
+        self.assertEqual(proxy.metric("tls_hellos_total", listener="other", result="ok"), 1)
+        self.assertEqual(proxy.metric("tls_hellos_total"), 1)
+
     def test_curl(self) -> None:
         """With its own way to say hello."""
         if shutil.which("curl") is None:
