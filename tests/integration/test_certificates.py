@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import ssl
+import socket
 from datetime import timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from OpenSSL import SSL
+
 from tests.certificates import Authority, Credentials, write_private
-from tests.integration.support import Proxy, ProxyTestCase, free_ports, wait_for
+from tests.integration.support import BUDGET_S, Proxy, ProxyTestCase, free_ports, wait_for
+from tests.tls.certificates.test_ocsp import HOUR, response
 from tests.tls.visitors import Visitor
 
 ROOT = Authority("root of the tests")
@@ -29,7 +32,7 @@ class CertificateTests(ProxyTestCase):
         aside = self.directory / f".{name}"
         leaf.write(aside)
         aside.rename(self.directory / name)
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(leaf.chain_pem.decode())).hexdigest()
+        return leaf.certificate.fingerprint(SHA256()).hex()
 
     def start(self) -> Proxy:
         """Serve them."""
@@ -70,6 +73,47 @@ class CertificateTests(ProxyTestCase):
         visitor.start()
         wait_for(lambda: visitor.answers > 2, "answers")
         visitor.leave()
+
+    def stapled(self, ciphers: bytes) -> bytes:
+        """Return the OCSP response that a client gets which takes these ciphers; empty for none."""
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        context.set_cipher_list(ciphers)
+        got: list[bytes] = []
+
+        def take(_: SSL.Connection, staple: bytes, __: object) -> bool:
+            got.append(staple)
+            return True
+
+        context.set_ocsp_client_callback(take)
+        with socket.create_connection(("127.0.0.1", self.port), BUDGET_S) as plain:
+            plain.settimeout(None)
+            client = SSL.Connection(context, plain)
+            client.set_tlsext_host_name(b"a.test")
+            client.request_ocsp()
+            client.set_connect_state()
+            client.do_handshake()
+            client.shutdown()
+        return got[0]
+
+    def test_ocsp(self) -> None:
+        """Each certificate has the response of its own file; one that is replaced is taken up."""
+        issuer = Authority("issuer", issuer=ROOT)
+        ecdsa, rsa = issuer.leaf("a.test"), issuer.leaf("a.test", kind="rsa")
+        self.write(ecdsa)
+        self.write(rsa, "r.pem")
+        responses = {name: response(leaf, issuer=issuer) for name, leaf in (("a", ecdsa), ("r", rsa))}
+        for name, data in responses.items():
+            (self.directory / f"{name}.ocsp").write_bytes(data)
+        proxy = self.start()
+        self.assertEqual(self.stapled(b"ECDHE-ECDSA-AES128-GCM-SHA256"), responses["a"])
+        self.assertEqual(self.stapled(b"ECDHE-RSA-AES128-GCM-SHA256"), responses["r"])
+        renewed = response(rsa, issuer=issuer, ends=2 * HOUR)
+        (self.directory / "r.ocsp").write_bytes(renewed)
+        (self.directory / "a.ocsp").unlink()
+        wait_for(lambda: proxy.metric("certificate_changes_total") == 1, "the change")
+        self.assertEqual(self.stapled(b"ECDHE-ECDSA-AES128-GCM-SHA256"), b"")
+        self.assertEqual(self.stapled(b"ECDHE-RSA-AES128-GCM-SHA256"), renewed)
 
     def test_a_warning_at_the_start(self) -> None:
         """Of one that has expired, which is served all the same."""

@@ -103,11 +103,9 @@ def _signers(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: float) 
 def _signed_by(response: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
     key, algorithm = signer.public_key(), response.signature_hash_algorithm
     try:
-        if algorithm is None:
-            return False
-        if isinstance(key, rsa.RSAPublicKey):
+        if isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
             key.verify(response.signature, response.tbs_response_bytes, padding.PKCS1v15(), algorithm)
-        elif isinstance(key, ec.EllipticCurvePublicKey):
+        elif isinstance(key, ec.EllipticCurvePublicKey) and algorithm is not None:
             key.verify(response.signature, response.tbs_response_bytes, ec.ECDSA(algorithm))
         else:
             return False

@@ -31,7 +31,7 @@ MIN_RSA_BITS = 2048
 MAX_RSA_BITS = 4096
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
-_KEYS = (b"PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY")
+_KEYS = (b"PRIVATE KEY", b"ENCRYPTED PRIVATE KEY", b"RSA PRIVATE KEY", b"EC PRIVATE KEY")
 #: what `openssl ecparam -genkey` and its like write beside a key
 _IGNORED = (b"EC PARAMETERS", b"DH PARAMETERS")
 _EXPECTED_KEY = f"expected RSA from {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, or ECDSA on P-256, P-384 or P-521"
@@ -49,8 +49,6 @@ def parse_credential(file: str, data: bytes) -> Credential:
     for label, block in pem_blocks(data):
         if label == b"CERTIFICATE":
             certificates.append(_certificate(block, len(certificates) + 1))
-        elif label == b"ENCRYPTED PRIVATE KEY" or b"ENCRYPTED" in block.partition(b"\n\n")[0]:
-            raise Refused(Reason.ENCRYPTED_KEY, "its private key has a passphrase (expected none)")
         elif label in _KEYS:
             keys.append(block)
         elif label not in _IGNORED:
@@ -136,13 +134,13 @@ def _leaf_and_chain(
     chain = tuple(each for each in certificates if each != leaf)
     below, name = leaf, "the certificate of the key"
     for number, issuer in enumerate(chain, 1):
-        _check_issued(below, issuer, f"certificate {number} of the chain ({_subject(issuer)})", name)
+        _check_issued(below, issuer, f"certificate {number} of the chain ({issuer.subject.rfc4514_string()})", name)
         below, name = issuer, f"certificate {number}"
     return leaf, chain
 
 
 def _check_issued(below: x509.Certificate, issuer: x509.Certificate, name: str, below_name: str) -> None:
-    expected = f"expected {_text(below.issuer)}: each certificate is followed by its issuer"
+    expected = f"expected {below.issuer.rfc4514_string()}: each certificate is followed by its issuer"
     if below.issuer != issuer.subject:
         raise Refused(Reason.CHAIN_ORDER, f"{name} is not the issuer of {below_name} ({expected})")
     try:
@@ -159,15 +157,6 @@ def _spki(key: PrivateKey) -> bytes:
 
 def _spki_of(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    return _text(certificate.subject)
-
-
-def _text(name: x509.Name) -> str:
-    text = name.rfc4514_string()
-    return text if len(text) <= 100 else text[:100] + "..."
 
 
 def _check_signature(key: PrivateKey) -> None:

@@ -15,7 +15,7 @@ class Coverage:
     __slots__ = ("_exact", "_parents")
 
     def __init__(self, credential: Credential) -> None:
-        self._exact = frozenset(name for name in credential.names if name[:2] != b"*.") | credential.addresses
+        self._exact = frozenset(credential.names) | credential.addresses
         self._parents = frozenset(name[2:] for name in credential.names if name[:2] == b"*.")
 
     def has(self, host: bytes) -> bool:
@@ -142,5 +142,5 @@ def _named(ranked: list[Credential], default: str) -> Credential:
     for credential in ranked:
         if credential.is_called(default):
             return credential
-    files = ", ".join(each.name for each in ranked[:10]) or "none"
+    files = ", ".join(each.name for each in ranked) or "none"
     raise ValueError(f"the name of a file of the directory ({files})")

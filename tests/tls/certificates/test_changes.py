@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -46,6 +46,7 @@ class SettlingTests(SynchronousTestCase):
         settling = Settling()
         self.assertEqual([settling.look({"a": None}), settling.look({}), settling.look({"a": None})], [[]] * 3)
 
+    @settings(deadline=None)
     @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 2).map(stamps)), min_size=1, max_size=12))
     def test_all_is_known_in_the_end(self, looks: list[dict[str, Stamps]]) -> None:
         """Whatever happened: after two looks at the same there is nothing that is not known."""

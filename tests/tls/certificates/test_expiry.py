@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -82,6 +82,7 @@ class ExpiryTests(SynchronousTestCase):
         self.assertEqual(told(notices, 59, two), [])
         self.assertEqual(len(told(notices, 50, two)), 1)
 
+    @settings(deadline=None)
     @given(
         st.lists(st.floats(2, 400), min_size=1, max_size=4),
         st.lists(st.floats(-10, 400), min_size=1, max_size=20),

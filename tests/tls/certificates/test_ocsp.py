@@ -6,12 +6,14 @@ import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,19 +24,26 @@ from netappliance.tls.certificates.directory import CertificateSet, prepare
 from netappliance.tls.certificates.ocsp import check_response
 from netappliance.tls.certificates.parsing import parse_credential
 from netappliance.tls.certificates.refusals import Reason, Refused
-from tests.certificates import Authority, Credentials, self_signed, write_private
+from tests.certificates import Authority, Credentials, Key, make_key, self_signed, write_private
 
 HOUR = timedelta(hours=1)
 ROOT = Authority("root of the tests")
-ISSUER = Authority("issuer", issuer=ROOT)
+ISSUER = Authority("issuer", issuer=Authority("between", issuer=ROOT))
 LEAF = ISSUER.leaf("a.test")
+
+
+class Responder(NamedTuple):
+    """Who signs responses."""
+
+    certificate: x509.Certificate
+    key: Key | Ed25519PrivateKey
 
 
 def response(
     leaf: Credentials = LEAF,
     *,
     issuer: Authority = ISSUER,
-    signer: Authority | Credentials | None = None,
+    signer: Authority | Credentials | Responder | None = None,
     shown: Sequence[x509.Certificate] = (),
     starts: timedelta = -HOUR,
     ends: timedelta | None = HOUR,
@@ -57,7 +66,8 @@ def response(
     builder = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate)
     if shown:
         builder = builder.certificates(list(shown))
-    return builder.sign(signer.key, SHA256()).public_bytes(Encoding.DER)
+    algorithm = None if isinstance(signer.key, Ed25519PrivateKey) else SHA256()
+    return builder.sign(signer.key, algorithm).public_bytes(Encoding.DER)
 
 
 def responder(
@@ -65,15 +75,17 @@ def responder(
     *,
     purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.OCSP_SIGNING,
     ends: timedelta = HOUR,
-) -> Credentials:
-    """Return the certificate that an authority gives to its responder."""
-    made = issuer.leaf("responder")
+    key: Key | Ed25519PrivateKey | None = None,
+) -> Responder:
+    """Return whom an authority lets sign for it."""
+    key = key or make_key()
     now = datetime.fromtimestamp(time.time(), timezone.utc)
-    builder = x509.CertificateBuilder(subject_name=made.certificate.subject, issuer_name=issuer.name)
-    builder = builder.public_key(made.key.public_key()).serial_number(x509.random_serial_number())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "responder")])
+    builder = x509.CertificateBuilder(subject_name=name, issuer_name=issuer.name)
+    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(now - 2 * HOUR).not_valid_after(now + ends)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-    return Credentials(builder.sign(issuer.key, SHA256()), made.key)
+    return Responder(builder.sign(issuer.key, SHA256()), key)
 
 
 CREDENTIAL = parse_credential("a.pem", LEAF.pem)
@@ -82,9 +94,9 @@ CREDENTIAL = parse_credential("a.pem", LEAF.pem)
 class ResponseTests(SynchronousTestCase):
     """check_response."""
 
-    def refused(self, data: bytes, *words: str, credential: Credential = CREDENTIAL) -> None:
+    def refused(self, data: bytes, *words: str, credential: Credential = CREDENTIAL, now: float | None = None) -> None:
         """It is, with these words."""
-        error = self.assertRaises(Refused, check_response, data, credential, time.time())
+        error = self.assertRaises(Refused, check_response, data, credential, time.time() if now is None else now)
         self.assertEqual(error.reason, Reason.OCSP)
         for word in words:
             self.assertIn(word, error.why)
@@ -104,14 +116,16 @@ class ResponseTests(SynchronousTestCase):
         credential = parse_credential("a.pem", leaf.pem + issuer.pem)
         check_response(response(leaf, issuer=issuer), credential, time.time())
 
-    def test_a_clock_a_little_ahead(self) -> None:
-        """Of the responder's."""
-        check_response(response(starts=timedelta(minutes=4)), CREDENTIAL, time.time())
-
     def test_times(self) -> None:
-        """Of the future, run out, without end."""
-        self.refused(response(starts=timedelta(minutes=6)), "not valid before")
-        self.refused(response(ends=-HOUR / 2), "ran out on")
+        """Of the future, run out, without end; the responder's clock may be a little ahead."""
+        data = response()
+        single = ocsp.load_der_ocsp_response(data)
+        assert single.next_update_utc is not None
+        begins, ends = single.this_update_utc.timestamp(), single.next_update_utc.timestamp()
+        for now in (begins - 300, begins, ends - 1):
+            self.assertEqual(check_response(data, CREDENTIAL, now).next_update, ends)
+        self.refused(data, "not valid before", now=begins - 301)
+        self.refused(data, "ran out on", now=ends)
         self.refused(response(ends=None), "nextUpdate")
 
     def test_of_another_certificate(self) -> None:
@@ -135,10 +149,26 @@ class ResponseTests(SynchronousTestCase):
         ):
             self.refused(response(signer=helper, shown=[helper.certificate]), "signed neither")
 
+    def test_the_life_of_a_responders_certificate(self) -> None:
+        """From its first second to its last."""
+        helper = responder(ends=HOUR / 2)
+        data = response(signer=helper, shown=[helper.certificate], starts=-5 * HOUR)
+        begins, ends = helper.certificate.not_valid_before_utc, helper.certificate.not_valid_after_utc
+        for moment in (begins, ends):
+            check_response(data, CREDENTIAL, moment.timestamp())
+        for moment in (begins - timedelta(seconds=1), ends + timedelta(seconds=1)):
+            self.refused(data, "signed neither", now=moment.timestamp())
+
+    def test_a_responder_whose_signatures_nobody_checks(self) -> None:
+        """Ed25519 is no algorithm of the web's certificates."""
+        key = Ed25519PrivateKey.generate()
+        certificate = responder(key=key).certificate
+        self.refused(response(signer=Responder(certificate, key), shown=[certificate]), "signed neither")
+
     def test_errors_and_garbage(self) -> None:
         """Of the responder; no DER."""
         busy = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER)
-        self.refused(busy.public_bytes(Encoding.DER), "try_later")
+        self.refused(busy.public_bytes(Encoding.DER), "an error of the responder (try_later)")
         self.refused(b"", "cannot be read")
         self.refused(b"-----BEGIN", "expected an OCSP response in DER")
 

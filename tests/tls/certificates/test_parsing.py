@@ -8,12 +8,14 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
 )
+from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -30,9 +32,45 @@ LOWEST = Authority("lowest", issuer=BETWEEN)
 LEAF = LOWEST.leaf("a.test", "*.b.test", "10.0.0.1", "2001:db8::1")
 
 
+#: openssl req -x509 -sha1, and x509 -req -sha1: what cryptography does not sign any more
+OLD_LEAF = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBBjCBrgIBAjAJBgcqhkjOPQQBMA4xDDAKBgNVBAMMA29sZDAgFw0yNjExMjEy
+MTExMzNaGA8yMTI2MTAyODIxMTEzM1owETEPMA0GA1UEAwwGYS50ZXN0MFkwEwYH
+KoZIzj0CAQYIKoZIzj0DAQcDQgAEOjAs/KDGBvODpD7haI1ykKD2gyV7Wr+t2/iF
+eQGSq7MhSXbCrOcy3fCwp6zSF2Q0de3mHP8MlFIShD433osj9jAJBgcqhkjOPQQB
+A0gAMEUCICla3YBs3dPDpVyZXLUqbg9Y3TtnwBtT+9ZU41PYxgtDAiEAzTftJRLL
+5qhQsa3nQ54mshoK93SybLLfHOAvbp0TLqc=
+-----END CERTIFICATE-----
+"""
+OLD_ROOT = b"""\
+-----BEGIN CERTIFICATE-----
+MIIBcDCCARigAwIBAgIUBbMRl0JkaP5N5DT8SBwFC73dWh0wCQYHKoZIzj0EATAO
+MQwwCgYDVQQDDANvbGQwIBcNMjYxMTIxMjExMTMzWhgPMjEyNjEwMjgyMTExMzNa
+MA4xDDAKBgNVBAMMA29sZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAiWQVXs
+dNpfGzXhvmiww2E8q0L9POmydb9GD7LYLsJzj4WWXSXi+Uq21StXltxZvZ6R0rAE
+JrBR8bsTk1utvyOjUzBRMB0GA1UdDgQWBBQgYMkBXAvrHl4l+xVcIZDq/47M9jAf
+BgNVHSMEGDAWgBQgYMkBXAvrHl4l+xVcIZDq/47M9jAPBgNVHRMBAf8EBTADAQH/
+MAkGByqGSM49BAEDRwAwRAIgR4iwp3AmpKAWs2m2fCgN5zS2upxKWGIUM1v6P8O+
+GOYCIAf2j/jDKf/e1uOvUv1LsN8z8F0e/DYc8A0obKBx9ZLF
+-----END CERTIFICATE-----
+"""
+
+
 def pem(*certificates: x509.Certificate) -> bytes:
     """Return certificates as text."""
     return b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
+
+
+def two_common_names() -> Credentials:
+    """Return a certificate whose subject has two of them; the last one is the most specific."""
+    leaf = ROOT.leaf("a.test")
+    names = [x509.NameAttribute(NameOID.COMMON_NAME, name) for name in ("first.test", "second.test")]
+    builder = x509.CertificateBuilder(subject_name=x509.Name(names), issuer_name=ROOT.name)
+    builder = builder.public_key(leaf.key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(leaf.certificate.not_valid_before_utc)
+    builder = builder.not_valid_after(leaf.certificate.not_valid_after_utc)
+    return Credentials(builder.sign(ROOT.key, SHA256()), leaf.key)
 
 
 class Refusals(SynchronousTestCase):
@@ -117,6 +155,7 @@ class AcceptedTests(SynchronousTestCase):
         """Where it is the name of a host."""
         self.assertEqual(parse_credential("a.pem", ROOT.leaf(common_name="A.test").pem).names, (b"a.test",))
         self.assertEqual(parse_credential("a.pem", ROOT.leaf(common_name="My server").pem).names, ())
+        self.assertEqual(parse_credential("a.pem", two_common_names().pem).names, (b"second.test",))
         self.assertEqual(parse_credential("a.pem", ROOT.leaf("b.test", common_name="a.test").pem).names, (b"b.test",))
         self.assertEqual(parse_credential("a.pem", ROOT.leaf("10.0.0.1", common_name="a.test").pem).names, ())
 
@@ -179,11 +218,12 @@ class RefusedTests(Refusals):
     def test_weak_and_unknown_keys(self) -> None:
         """Each names what would do."""
         short = ROOT.leaf("a.test", key=rsa.generate_private_key(65537, 1024))
-        self.refused(short.pem, Reason.WEAK, "1024 bits", "2048")
+        expected = "(expected RSA from 2048 to 4096 bits, or ECDSA on P-256, P-384 or P-521)"
+        self.refused(short.pem, Reason.WEAK, f"its RSA key has 1024 bits {expected}")
         curve = ROOT.leaf("a.test", key=ec.generate_private_key(ec.SECP256K1()))
-        self.refused(curve.pem, Reason.WEAK, "secp256k1", "P-256")
+        self.refused(curve.pem, Reason.WEAK, f"its key is on the curve secp256k1 {expected}")
         edwards = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        self.refused(LEAF.chain_pem + edwards, Reason.UNSUPPORTED, "Ed25519", "P-256")
+        self.refused(LEAF.chain_pem + edwards, Reason.UNSUPPORTED, f"of the kind Ed25519 {expected}")
 
     def test_a_key_that_takes_too_long(self) -> None:
         """One signature with it would hold up all traffic."""
@@ -197,7 +237,10 @@ class RefusedTests(Refusals):
         """Turned round, with a gap, with a stranger; the place and the expected name are said."""
         leaf, (lowest, between) = pem(LEAF.certificate) + LEAF.key_pem, LEAF.chain
         self.refused(
-            leaf + pem(between, lowest), Reason.CHAIN_ORDER, "certificate 1", "CN=between", "expected CN=lowest"
+            leaf + pem(between, lowest),
+            Reason.CHAIN_ORDER,
+            "certificate 1 of the chain (CN=between) is not the issuer of the certificate of the key",
+            "(expected CN=lowest: ",
         )
         self.refused(leaf + pem(lowest) + ROOT.pem, Reason.CHAIN_ORDER, "certificate 2", "CN=between")
         self.refused(LEAF.pem + Authority("stranger").pem, Reason.CHAIN_ORDER, "CN=stranger")
@@ -207,6 +250,12 @@ class RefusedTests(Refusals):
         """A renewed authority, and the certificate of the old one."""
         other = Authority("lowest", issuer=BETWEEN)
         self.refused(pem(LEAF.certificate, other.certificate) + LEAF.key_pem, Reason.CHAIN_ORDER, "not its key")
+
+    def test_signed_with_sha_1(self) -> None:
+        """Leaf or intermediate; the signature of a root nobody looks at."""
+        self.refused(OLD_LEAF + OLD_ROOT, Reason.WEAK, "certificate 1 is signed with SHA1")
+        leaf = LEAF.pem + OLD_ROOT
+        self.refused(leaf, Reason.CHAIN_ORDER)
 
     def test_not_for_servers(self) -> None:
         """Clients refuse it; so do we, earlier."""
