@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 from netappliance.clusters.backend_section import BackendSection
 from netappliance.clusters.backoff import Backoff
@@ -12,7 +12,7 @@ from netappliance.clusters.state import BackendState
 from netappliance.tls.to_backends.peer import BackendPeer
 
 #: seconds after which an old latency counts for 1/e in the moving average
-LATENCY_DECAY_S = 10.0
+LATENCY_DECAY_S: Final = 10.0
 
 
 class Backend:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, READY, WRITABLE, Poller
+from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, READY, WRITABLE, Poller, RoundOwner
 from netappliance.dataplane.transport import Transport
 
 #: bytes of a second buffer from which on copying it behind the first costs more than a call that takes both
@@ -16,7 +16,7 @@ MOST_AT_ROUND_END: Final = 64 * 1024
 MOST_BUFFERS: Final = 1024
 
 
-class StreamConnection:
+class StreamConnection(RoundOwner):
     """
     A connected socket, or one that is being connected, with its owner's reactions.
 

@@ -15,25 +15,26 @@ from collections.abc import Callable
 from socket import SocketType
 from typing import Any, Final, Protocol
 
+from mypy_extensions import mypyc_attr
 from twisted.logger import Logger
 
 from netappliance.dataplane.receive_buffer import ReceiveBuffer
 
-READABLE = select.EPOLLIN
-WRITABLE = select.EPOLLOUT
-ERROR = select.EPOLLERR
-HANGUP = select.EPOLLHUP
-PEER_FIN = select.EPOLLRDHUP
+READABLE: Final = select.EPOLLIN
+WRITABLE: Final = select.EPOLLOUT
+ERROR: Final = select.EPOLLERR
+HANGUP: Final = select.EPOLLHUP
+PEER_FIN: Final = select.EPOLLRDHUP
 #: the edge of a stream that has bytes and takes some: by far the most frequent one
-READY = READABLE | WRITABLE
+READY: Final = READABLE | WRITABLE
 #: anything that a read tells more about
-READ_SIDE = READABLE | ERROR | HANGUP | PEER_FIN
+READ_SIDE: Final = READABLE | ERROR | HANGUP | PEER_FIN
 #: the end of the stream is behind the bytes that are there: a short read is no proof that all was read
-ENDING = ERROR | HANGUP | PEER_FIN
+ENDING: Final = ERROR | HANGUP | PEER_FIN
 
 OnReady = Callable[[int], None]
 
-_EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+_EDGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _log = Logger(__name__)
 
 
@@ -44,14 +45,19 @@ class PollerOwner(Protocol):
         """Close everything that belongs together; must not raise."""
 
 
-class RoundOwner(Protocol):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RoundOwner:
     """Who asked to be called at the end of a round."""
+
+    __slots__ = ()
 
     def round_ended(self) -> None:
         """All events of the round were handed out."""
+        raise TypeError
 
     def crashed(self) -> None:
         """``round_ended`` raised; as of a :class:`PollerOwner`."""
+        raise TypeError
 
 
 class PollerReactor(Protocol):
@@ -74,12 +80,12 @@ class Poller:
     :ivar now: monotonic seconds of this turn; owners use it instead of asking the clock for each packet.
     :ivar round: number of the last poll that brought events, or of what ran since. Whose edge was handed out in
         this very round has seen all that came before it.
-    :ivar ready: descriptor -> edges of this round, handed out or not; None between rounds, and when there may be more.
     :ivar crashes_total: callbacks that raised. :ivar buffer: where owners read to.
     """
 
-    #: polls in one reactor turn while there is more to do
-    MAX_ROUNDS: Final = 4
+    #: polls in one reactor turn, and the seconds after which no further one begins, while there is more to do
+    MAX_ROUNDS: Final = 64
+    MAX_TURN_S: Final = 0.002
 
     def __init__(
         self,
@@ -88,11 +94,16 @@ class Poller:
         *,
         buffer: ReceiveBuffer | None = None,
         max_events: int = 512,
+        linger_s: float = 0.0,
     ) -> None:
-        """:param max_events: taken from the kernel at once: the fairness budget against timers and other services."""
+        """
+        :param max_events: taken from the kernel at once: the fairness budget against timers and other services.
+        :param linger_s: how long a turn that found events waits for more; that is cheaper than a turn of the reactor.
+        """
         self.clock = clock
         self.buffer = buffer or ReceiveBuffer()
         self.max_events = max_events
+        self.linger_s = linger_s
         self.now = clock()
         self.round = 1
         self.crashes_total = 0
@@ -100,7 +111,8 @@ class Poller:
         self._callbacks: dict[int, OnReady] = {}
         self._doomed: list[SocketType] = []
         self._in_round = False
-        self.ready: dict[int, int] | None = None
+        self._events: list[tuple[int, int]] | None = None
+        self._ready: dict[int, int] | None = None
         self._round_owners: list[RoundOwner] = []
         self._put_off: list[RoundOwner] = []
         self._later: list[Callable[[], None]] = []
@@ -207,22 +219,36 @@ class Poller:
         epoll = self._epoll
         if epoll is None:
             return
+        patience = 0.0
+        until = 0.0
         for _ in range(self.MAX_ROUNDS):
-            events = epoll.poll(0, self.max_events)
-            if not events:
+            events = epoll.poll(0.0 if self._put_off else patience, self.max_events)
+            if events:
+                self.now = self.clock()
+                self.round += 1
+                if not until:
+                    until = self.now + self.MAX_TURN_S
+                    patience = self.linger_s
+            elif not self._put_off:
                 break
-            self.now = self.clock()
-            self.round += 1
             self._run_round(events)
+            if self._later_scheduled or self.now >= until:
+                break
         while self._put_off:
             self._run_round([])
+
+    def waiting(self) -> dict[int, int] | None:
+        """Return descriptor -> edges of this round, handed out or not; None between rounds, or if there may be more."""
+        if self._ready is None and self._events is not None:
+            self._ready = dict(self._events)
+        return self._ready
 
     def _run_round(self, events: list[tuple[int, int]]) -> None:
         """Hand out events, then what waits for their end."""
         callbacks = self._callbacks
         put_off, self._put_off = self._put_off, []
         self._in_round = True
-        self.ready = dict(events) if len(events) < self.max_events else None
+        self._events = events if len(events) < self.max_events else None
         for fd, mask in events:
             # absent when an earlier callback of this round closed it
             callback = callbacks.get(fd)
@@ -237,7 +263,7 @@ class Poller:
         if put_off:
             self._tell(put_off)
         self._in_round = False
-        self.ready = None
+        self._events = self._ready = None
         if self._doomed:
             doomed, self._doomed = self._doomed, []
             for sock in doomed:

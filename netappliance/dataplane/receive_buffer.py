@@ -6,22 +6,18 @@ from __future__ import annotations
 #: segment of the largest size that the kernel hands on whole (64 KiB with its headers): 64 KiB of payload leave a tiny
 #: second one behind each, and longer reads keep the next process waiting; both cost a fifth of the throughput
 BUFFER_SIZE = 60 * 1024
-#: bytes of a read at first and after a short write
-FIRST_READ = BUFFER_SIZE
 
 
 class ReceiveBuffer:
     """
     Memory that every read of a poller's sockets may use; what is in it is valid until the next one.
 
-    :ivar data: for ``recv_into``. :ivar view: of the same memory, for ``send``. :ivar size: bytes.
-    :ivar first_read: bytes of a read at first.
+    :ivar data: for ``recv_into``. :ivar view: of the same memory, for ``send``. :ivar size: bytes, of a read too.
     """
 
-    __slots__ = ("data", "first_read", "size", "view")
+    __slots__ = ("data", "size", "view")
 
-    def __init__(self, size: int = BUFFER_SIZE, first_read: int = FIRST_READ) -> None:
+    def __init__(self, size: int = BUFFER_SIZE) -> None:
         self.size = size
-        self.first_read = first_read
         self.data = bytearray(size)
         self.view = memoryview(self.data)

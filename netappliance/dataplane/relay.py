@@ -7,13 +7,13 @@ from collections.abc import Callable
 from socket import SocketType
 from typing import Any, Final, Protocol
 
-from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller
+from netappliance.dataplane.poller import ENDING, ERROR, READ_SIDE, WRITABLE, Poller, RoundOwner
 from netappliance.dataplane.sockets import pending_error, reset_on_close
 from netappliance.dataplane.transport import Transport
 
-NOTHING = memoryview(b"")
+NOTHING: Final = memoryview(b"")
 #: bytes of the longest message that is kept for the end of its round, for the price of a copy
-SHORT = 16 * 1024
+SHORT: Final = 16 * 1024
 
 
 class RelayOwner(Protocol):
@@ -29,7 +29,7 @@ class RelayOwner(Protocol):
         """A callback raised; the owner closes both."""
 
 
-class Leg:
+class Leg(RoundOwner):
     """
     One side of a relay: its socket and the bytes that its peer's side could not yet send on it.
 
@@ -71,9 +71,7 @@ class Leg:
     peer: Leg
     owner: RelayOwner
 
-    def __init__(
-        self, sock: SocketType, owner: RelayOwner, poller: Poller, transport: Transport | None = None
-    ) -> None:
+    def __init__(self, sock: SocketType, owner: RelayOwner, poller: Poller, transport: Transport | None = None) -> None:
         #: the other one; itself until there is one
         self.peer = self
         self.sock = sock

@@ -10,18 +10,18 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 from socket import SocketType
-from typing import Any
+from typing import Any, Final
 
 from netappliance.sessions.session import Address, unix_address
 
 #: this host is out of descriptors or memory: accepting pauses and goes on later
 OUT_OF_RESOURCES = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
-_RESET = struct.pack("ii", 1, 0)
-_STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
-_TCP = socket.IPPROTO_TCP
-_NODELAY = socket.TCP_NODELAY
-_QUICKACK = socket.TCP_QUICKACK
+_RESET: Final = struct.pack("ii", 1, 0)
+_STREAM: Final = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+_TCP: Final = socket.IPPROTO_TCP
+_NODELAY: Final = socket.TCP_NODELAY
+_QUICKACK: Final = socket.TCP_QUICKACK
 
 
 def peer_address(address: Any) -> Address:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from typing import Final
 
 from netappliance.dataplane.plane import DataPlane
 from netappliance.dataplane.poller import Poller
@@ -86,7 +87,7 @@ class RequestIds:
         return b"%b-%x" % (self._prefix, number)
 
 
-_LAST_DIGITS = [b"%03x" % number for number in range(0x1000)]
+_LAST_DIGITS: Final = [b"%03x" % number for number in range(0x1000)]
 
 
 class Frontend:

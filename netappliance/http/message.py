@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from netappliance.tls.facts import TlsFacts
 
 #: ``length`` of a body in chunks, and of a response body that ends with the connection
@@ -12,6 +14,7 @@ CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
 
 
+@mypyc_attr(acyclic=True)
 class Request:
     """
     The head of one request, after framing judged it (RFC 9112).
@@ -59,6 +62,7 @@ class Request:
         return self.target.partition(b"?")[0]
 
 
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Response:
     """
     The head of one response of a backend, after framing judged it.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Thing = TypeVar("Thing")
 
+#: seconds that the data plane waits for more before it gives the reactor its turn
+LINGER_S = 0.001
+
 
 class Appliance:
     """
@@ -55,7 +58,7 @@ class Appliance:
         self.reactor = reactor
         self.clock = clock
         self.rng = rng or random.Random()  # noqa: S311 - jitter and balancing, no secrets
-        self.poller = Poller(reactor, clock) if poller is None else poller
+        self.poller = Poller(reactor, clock, linger_s=LINGER_S) if poller is None else poller
         self.timers = TimerWheel(clock())
         self.sessions = SessionTable(clock)
         self.admission = Admission(configuration.appliance.max_connections)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Side(str, Enum):
@@ -61,11 +61,11 @@ class CloseReason(NamedTuple):
         return f"{self.side.value}/{self.phase.value}/{self.cause.value}"
 
 
-INTERNAL = CloseReason(Side.PROXY, Phase.DATA, Cause.INTERNAL)
-SHUTDOWN = CloseReason(Side.ADMIN, Phase.DRAIN, Cause.SHUTDOWN)
-ZOMBIE = CloseReason(Side.PROXY, Phase.IDLE, Cause.INTERNAL)
+INTERNAL: Final = CloseReason(Side.PROXY, Phase.DATA, Cause.INTERNAL)
+SHUTDOWN: Final = CloseReason(Side.ADMIN, Phase.DRAIN, Cause.SHUTDOWN)
+ZOMBIE: Final = CloseReason(Side.PROXY, Phase.IDLE, Cause.INTERNAL)
 
-_RESOURCE_ERRORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
+_RESOURCE_ERRORS: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL))
 
 
 def cause_of(error: OSError) -> Cause:

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 from socket import SocketType
+from typing import Final
 
 from netappliance.clusters.backend import Backend
 from netappliance.dataplane.backend_handshake import BackendHandshake, HandshakeOwner
@@ -22,15 +23,17 @@ from netappliance.tcp.terms import TcpTerms
 from netappliance.tls.passing import NO_SECTION
 from netappliance.tls.to_backends.peer import BackendPeer
 
-POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
-NO_BACKEND = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
-BACKENDS_FULL = CloseReason(Side.BACKEND, Phase.QUEUE, Cause.LIMIT)
-CONNECT_TIMEOUT = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.TIMEOUT)
-NOT_SERVED = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.POLICY)
-IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
+POLICY: Final = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
+NO_BACKEND: Final = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.RESOURCE)
+BACKENDS_FULL: Final = CloseReason(Side.BACKEND, Phase.QUEUE, Cause.LIMIT)
+CONNECT_TIMEOUT: Final = CloseReason(Side.BACKEND, Phase.CONNECT, Cause.TIMEOUT)
+NOT_SERVED: Final = CloseReason(Side.CLIENT, Phase.HANDSHAKE, Cause.POLICY)
+IDLE: Final = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
+CLIENT_FIN: Final = CloseReason(Side.CLIENT, Phase.DATA, Cause.FIN)
+BACKEND_FIN: Final = CloseReason(Side.BACKEND, Phase.DATA, Cause.FIN)
 
 #: endings in which the other side must not take what it got for the whole stream
-_ABORTS = frozenset((Cause.RST, Cause.TLS, Cause.INTERNAL, Cause.RESOURCE))
+_ABORTS: Final = frozenset((Cause.RST, Cause.TLS, Cause.INTERNAL, Cause.RESOURCE))
 
 
 class TcpSession(Session, HandshakeOwner):
@@ -331,11 +334,10 @@ class TcpSession(Session, HandshakeOwner):
 
     def relay_done(self, first: Leg) -> None:
         """Both sides said FIN and have everything."""
-        side = Side.CLIENT if first is self._client_leg else Side.BACKEND
         behind = self._backend_leg
         if self.backend is not None and behind is not None and behind.received:
             self.backend.conduct.failures = 0
-        self.close(CloseReason(side, Phase.DATA, Cause.FIN))
+        self.close(CLIENT_FIN if first is self._client_leg else BACKEND_FIN)
 
     def crashed(self) -> None:
         """A bug in a callback of ours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from socket import SocketType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from netappliance.clusters.backend import Backend
 from netappliance.dataplane.datagrams import Ancillary
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from netappliance.sessions.table import ListenerTotals
     from netappliance.udp.section import UdpSection
 
-IDLE = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
-UNANSWERED = CloseReason(Side.BACKEND, Phase.DATA, Cause.TIMEOUT)
-LIFETIME = CloseReason(Side.PROXY, Phase.DATA, Cause.TIMEOUT)
-REQUESTS = CloseReason(Side.CLIENT, Phase.DATA, Cause.LIMIT)
-RESPONSES = CloseReason(Side.BACKEND, Phase.DATA, Cause.LIMIT)
-EVICTED = CloseReason(Side.PROXY, Phase.DATA, Cause.LIMIT)
-REFUSED = CloseReason(Side.BACKEND, Phase.DATA, Cause.RST)
+IDLE: Final = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
+UNANSWERED: Final = CloseReason(Side.BACKEND, Phase.DATA, Cause.TIMEOUT)
+LIFETIME: Final = CloseReason(Side.PROXY, Phase.DATA, Cause.TIMEOUT)
+REQUESTS: Final = CloseReason(Side.CLIENT, Phase.DATA, Cause.LIMIT)
+RESPONSES: Final = CloseReason(Side.BACKEND, Phase.DATA, Cause.LIMIT)
+EVICTED: Final = CloseReason(Side.PROXY, Phase.DATA, Cause.LIMIT)
+REFUSED: Final = CloseReason(Side.BACKEND, Phase.DATA, Cause.RST)
 
-_BUSY = (errno.EAGAIN, errno.ENOBUFS)
+_BUSY: Final = (errno.EAGAIN, errno.ENOBUFS)
 
 
 #: one more than the largest datagram, so that a larger one is noticed

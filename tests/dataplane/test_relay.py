@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.dataplane.poller import READABLE, Poller
+from netappliance.dataplane.poller import READABLE, Poller, RoundOwner
 from netappliance.dataplane.receive_buffer import BUFFER_SIZE
 from netappliance.dataplane.relay import Leg
 
@@ -143,7 +143,7 @@ class PollerTests(PollerTestCase):
         """Once each, also when one raises; at once where there is no round."""
         seen: list[str] = []
 
-        class Owner:
+        class Owner(RoundOwner):
             def __init__(self, name: str) -> None:
                 self.name = name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from socket import SocketType
+from typing import Final
 
 from netappliance.http.exchange import deadlines
 from netappliance.http.exchange.reasons import (
@@ -34,7 +35,7 @@ from netappliance.http.streams.stream import BackendStream, ClientStream
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 
 #: interim responses of one exchange; real backends send one or two
-MAX_INTERIM = 16
+MAX_INTERIM: Final = 16
 
 
 class LiveExchange(Record, TunnelOwner):

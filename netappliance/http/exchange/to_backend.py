@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from netappliance.clusters.backend import Backend
 from netappliance.http.backends.target import Target
 from netappliance.http.exchange.reasons import NO_BACKEND, QUEUE_FULL
@@ -12,7 +14,7 @@ from netappliance.http.streams.stream import BackendStream, StreamUser
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side, cause_of
 
 #: methods that may be sent a second time (RFC 9110 section 9.2.2)
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 
 
 class Failure:

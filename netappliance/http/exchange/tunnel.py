@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from socket import SocketType
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from mypy_extensions import trait
 
@@ -17,9 +17,9 @@ from netappliance.http.streams.stream import Detached
 from netappliance.sessions.reasons import INTERNAL, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Session
 
-IDLE = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.TIMEOUT)
-REFUSED = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.POLICY)
-_ABORTS = frozenset((Cause.RST, Cause.TLS, Cause.INTERNAL, Cause.RESOURCE))
+IDLE: Final = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.TIMEOUT)
+REFUSED: Final = CloseReason(Side.PROXY, Phase.TUNNEL, Cause.POLICY)
+_ABORTS: Final = frozenset((Cause.RST, Cause.TLS, Cause.INTERNAL, Cause.RESOURCE))
 
 
 @trait

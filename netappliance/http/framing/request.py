@@ -12,9 +12,9 @@ from netappliance.http.message import Refusal, Request
 _LONGEST_METHOD = 64
 _SAME_IF_ALLOWED: Final = names.SAME_IF_ALLOWED
 #: schemes whose credentials make servers take the whole connection for the user's (RFC 4559 section 6)
-_BINDING = (b"ntlm", b"negotiate")
-_METHODS = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
-_VERSIONS = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
+_BINDING: Final = (b"ntlm", b"negotiate")
+_METHODS: Final = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH"))
+_VERSIONS: Final = {b"HTTP/1.1": 1, b"HTTP/1.0": 0}
 _ABSOLUTE = re.compile(rb"(https?)://([^/?#]*)([/?][^#]*)?", re.IGNORECASE)
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 
@@ -68,13 +68,13 @@ class RequestFraming:
         :return: the head and the offset of what follows it; a refusal (after which nothing may be read as a request
             any more); or None when more bytes are needed.
         """
-        if data.startswith(b"\r\n", start):
-            start += 2  # one empty line before a request is forgiven (RFC 9112 section 2.2)
         if start == 0 and data[-4:] == b"\r\n\r\n" and len(data) <= self.max_head:
             # most likely one request without a body; with an empty line further up it would have a field without name
             judged = self._judge(data, 0, len(data) - 4)
             if isinstance(judged[0], Request):
                 return judged
+        if data.startswith(b"\r\n", start):
+            start += 2  # one empty line before a request is forgiven (RFC 9112 section 2.2)
         end = data.find(b"\r\n\r\n", start, start + self.max_head)
         if end < 0:
             refusal = self._judge_part(data[start : start + self.max_head])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from netappliance.dataplane.connection import StreamConnection
 from netappliance.dataplane.poller import Poller
 from netappliance.dataplane.transport import Transport
@@ -9,7 +11,7 @@ from netappliance.http.framing.chunked import ChunkedDecoder, Pieces
 from netappliance.http.message import CHUNKED, UNTIL_CLOSE, Refusal
 
 #: reads in one turn of one body, the fairness budget
-BUDGET = 8
+BUDGET: Final = 8
 TOO_LARGE = Refusal(413, "body too large")
 
 
@@ -31,7 +33,6 @@ class H1Connection(StreamConnection):
         self.hold = b""
         self.flowing = False
         self.chunks_out = False
-        self._window = poller.buffer.first_read
         self._resumes = False
 
     # -- the body that comes ------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ class H1Connection(StreamConnection):
     def _pump_plain(self) -> None:
         """Known length: no more is read than belongs to the body."""
         buffer = self.poller.buffer
-        window = self._window
+        window = buffer.size
         for _ in range(BUDGET):
             if not self.flowing:
                 return
@@ -111,8 +112,6 @@ class H1Connection(StreamConnection):
             self.flowing = self.deliver([buffer.view[:count]], count, None)
             if not more:
                 return
-            if count == window and window < buffer.size:
-                self._window = window = min(window * 2, buffer.size)
         self._resume_later()
 
     def _pump_framed(self) -> None:
@@ -121,14 +120,12 @@ class H1Connection(StreamConnection):
         for _ in range(BUDGET):
             if not self.flowing or not self.body_left:
                 return
-            count = self._read(buffer.first_read if self.hold else self._window)
+            count = self._read(buffer.size)
             if not count:
                 return
             more = self.readable
             if not self._pass_on(count) or not more:
                 return
-            if count == self._window and count < buffer.size:
-                self._window = min(count * 2, buffer.size)
         self._resume_later()
 
     def _read(self, want: int) -> int:

@@ -193,10 +193,10 @@ class H1BackendConnection(H1Connection, BackendStream):
     def _read_head(self) -> None:
         """Read until the final head is there, or there is no more."""
         user, framing = self.user, self.framing
-        first_read = self.poller.buffer.first_read
+        size = self.poller.buffer.size
         while user is not None and framing is not None and self.awaits_head and self.user is user:
             try:
-                data = self.recv(first_read)
+                data = self.recv(size)
             except BlockingIOError:
                 self.readable = False
                 return
@@ -208,7 +208,7 @@ class H1BackendConnection(H1Connection, BackendStream):
                 self.readable = False
                 self._failed(Cause.FIN)
                 return
-            self.readable = more = count == first_read or self.ending
+            self.readable = more = count == size or self.ending
             user.backend_received(count)
             if self.hold:
                 data = self.hold + data
@@ -351,6 +351,7 @@ class H1BackendConnection(H1Connection, BackendStream):
             poller = self.poller
             if self.round == poller.round:
                 return True
-            if poller.ready is not None:
-                return self.transport.fd not in poller.ready
+            waiting = poller.waiting()
+            if waiting is not None:
+                return self.transport.fd not in waiting
         return self.transport.silent()

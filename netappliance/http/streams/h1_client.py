@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from socket import SocketType
+from typing import Final
 
 from netappliance.dataplane.opening import Opening, OpeningFailed
 from netappliance.dataplane.poller import HANGUP, PEER_FIN
@@ -18,16 +19,16 @@ from netappliance.http.streams.stream import ClientStream, Detached, Exchanges, 
 from netappliance.sessions.reasons import INTERNAL, SHUTDOWN, Cause, CloseReason, Phase, Side, cause_of
 from netappliance.sessions.session import Address
 
-POLICY = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
-IDLE_FIN = CloseReason(Side.CLIENT, Phase.IDLE, Cause.FIN)
-IDLE_TIMEOUT = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
-HEAD_FIN = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.FIN)
-HEAD_TIMEOUT = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.TIMEOUT)
-CLIENT_TIMEOUT = CloseReason(Side.CLIENT, Phase.DATA, Cause.TIMEOUT)
-UPGRADED = CloseReason(Side.CLIENT, Phase.TUNNEL, Cause.FIN)
+POLICY: Final = CloseReason(Side.PROXY, Phase.ACCEPT, Cause.POLICY)
+IDLE_FIN: Final = CloseReason(Side.CLIENT, Phase.IDLE, Cause.FIN)
+IDLE_TIMEOUT: Final = CloseReason(Side.PROXY, Phase.IDLE, Cause.TIMEOUT)
+HEAD_FIN: Final = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.FIN)
+HEAD_TIMEOUT: Final = CloseReason(Side.CLIENT, Phase.REQUEST, Cause.TIMEOUT)
+CLIENT_TIMEOUT: Final = CloseReason(Side.CLIENT, Phase.DATA, Cause.TIMEOUT)
+UPGRADED: Final = CloseReason(Side.CLIENT, Phase.TUNNEL, Cause.FIN)
 
 #: requests answered in one turn of one connection: the fairness budget for pipelines of requests that need no backend
-BUDGET = 32
+BUDGET: Final = 32
 _PHASES = {
     "header": Phase.HANDSHAKE,
     "hello": Phase.HANDSHAKE,
@@ -143,9 +144,9 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         """Read on; False when there is nothing (yet)."""
         held = self.hold
         if self.readable:
-            first_read = self.poller.buffer.first_read
+            size = self.poller.buffer.size
             try:
-                fresh = self.recv(first_read)
+                fresh = self.recv(size)
             except BlockingIOError:
                 self.readable = False
             except OSError as error:
@@ -158,7 +159,7 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
                     self.readable = False
                     self.close(HEAD_FIN if held else IDLE_FIN)
                     return False
-                self.readable = self.ending or len(fresh) == first_read
+                self.readable = self.ending or len(fresh) == size
                 if held:
                     self.hold = held + fresh
                 else:
@@ -303,7 +304,7 @@ class H1ClientConnection(H1Responder, ClientStream, Carrier):
         buffer = self.poller.buffer
         for _ in range(BUDGET):
             try:
-                count = self.recv_into(buffer.data, buffer.first_read)
+                count = self.recv_into(buffer.data, buffer.size)
             except BlockingIOError:
                 return
             except OSError as error:

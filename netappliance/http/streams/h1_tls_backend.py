@@ -70,7 +70,10 @@ class H1TlsBackendConnection(H1BackendConnection, HandshakeOwner):
         """Say whether neither bytes nor the end wait: an edge that is still to be handed out may be a ticket's."""
         if not surely and self.round:
             poller = self.poller
-            if self.round == poller.round or (poller.ready is not None and self.transport.fd not in poller.ready):
+            if self.round == poller.round:
+                return True
+            waiting = poller.waiting()
+            if waiting is not None and self.transport.fd not in waiting:
                 return True
         return self.transport.silent()
 

@@ -77,7 +77,7 @@ class KeptTests(LifeTestCase):
         """A read that was not full leaves nothing; one that was is followed by another."""
         ask = GET % (b"/here?" + b"x" * 100)
         for size, reads in ((len(ask), 2), (len(ask) + 1, 1), (len(ask) - 1, 2)):
-            world = self.world(reads=(size, 1024))
+            world = self.world(reads=size)
             client = world.client()
             world.turn()
             for _ in range(3):
@@ -346,7 +346,7 @@ class MomentTests(LifeTestCase):
 
     def test_a_busy_connection_waits_for_one_turn(self) -> None:
         """However many edges it has meanwhile."""
-        world = self.world(reads=(1024, 1024))
+        world = self.world(reads=1024)
         self.served(world, b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n")
         backend = world.upstreams[0]
         backend.reads.clear()

@@ -17,7 +17,7 @@ from netappliance.clusters.cluster import Cluster
 from netappliance.config.kinds import section_kinds
 from netappliance.config.loader import load
 from netappliance.dataplane.poller import Poller
-from netappliance.dataplane.receive_buffer import BUFFER_SIZE, FIRST_READ, ReceiveBuffer
+from netappliance.dataplane.receive_buffer import BUFFER_SIZE, ReceiveBuffer
 from netappliance.http.backends.pools import BackendPools
 from netappliance.http.collector import PoolCollector
 from netappliance.http.filters.chain import RequestChain
@@ -295,7 +295,7 @@ class World:
     One listener and one cluster on fake sockets.
 
     :param host: of the routes.
-    :param reads: bytes of a first read and of the largest one, which small tests want smaller than they are.
+    :param reads: bytes of the largest read, which small tests want smaller than it is.
     :ivar connects: called with each new connection to a backend; it may refuse by raising OSError.
     """
 
@@ -307,7 +307,7 @@ class World:
         http: str = "",
         host: str = "*",
         seed: int = 0,
-        reads: tuple[int, int] = (FIRST_READ, BUFFER_SIZE),
+        reads: int = BUFFER_SIZE,
     ) -> None:
         self.reads = reads
         self._keys = cluster
@@ -328,8 +328,7 @@ class World:
             f"[route here]\nlisteners = web\nhost = {host}\npath = /here\n"
         )
         reactor: Any = self.reactor
-        first, most = reads
-        self.poller = Poller(reactor, self.reactor.seconds, buffer=ReceiveBuffer(most, first))
+        self.poller = Poller(reactor, self.reactor.seconds, buffer=ReceiveBuffer(reads))
         self.poller._epoll = FakeEpoll(self)  # type: ignore[assignment]
         self.appliance = Appliance(
             load(text, "world.ini", section_kinds()), self.reactor, self.reactor.seconds, self.rng, self.poller
