@@ -67,7 +67,7 @@ class OrdinaryTests(LifeTestCase):
             "side": "client", "phase": "data", "cause": "fin", "kind": "http", "id": 1,
         }  # fmt: skip
         self.assertEqual({name: line[name] for name in wanted}, wanted)
-        self.assertEqual(world.target.statistics.rows[b"POST"], [0, 0, 1, 0, 0, 0])
+        self.assertEqual(world.target.statistics.rows[b"POST"], [0, 0, 1, *[0] * 7])
         self.assertEqual(world.target.statistics.seconds.sum, 1.75)
         (session,) = world.appliance.sessions
         session.refresh()
