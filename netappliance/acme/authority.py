@@ -75,7 +75,13 @@ class Authority(Protocol):
 
 
 class Proofs(Protocol):
-    """Where challenges of one kind are answered; called in the reactor's thread."""
+    """
+    Where challenges of one kind are answered; called in the reactor's thread.
+
+    :ivar answered_total: how often one was asked for, and answered.
+    """
+
+    answered_total: int
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
         """Answer a challenge from now on."""

@@ -26,6 +26,8 @@ class AcmeCollector(Collector):
         for result, count in self._service.orders.items():
             orders.add_metric([result], count)
         yield orders
+        text = "Challenges that an authority asked for, and that were answered."
+        yield CounterMetricFamily(PREFIX + "challenges_answered", text, value=self._service.challenges_answered)
         gauges = (
             ("certificate_expires_timestamp_seconds", "When the authority's certificate ends; 0 = there is none."),
             ("last_success_timestamp_seconds", "When a certificate was issued last; 0 = never."),

@@ -45,8 +45,8 @@ class Schedule:
         """When to order next; past = now."""
         return max(self.renew_at, self.retry_at)
 
-    def in_force(self, not_before: float, not_after: float, issued_at: float = 0.0) -> None:
-        """Take up a good certificate and its life, and when it came, if that is known: plan its renewal."""
+    def in_force(self, not_before: float, not_after: float, issued_at: float) -> None:
+        """Take up a good certificate and its life, and when it came (0 = unknown): plan its renewal."""
         life = max(not_after - not_before, 0.0)
         before = min(self._renew_before_s or life * RENEW_PART, life / 2)
         wanted = not_after - before - self._rng.random() * life * JITTER_PART
@@ -62,8 +62,8 @@ class Schedule:
         """Let the next attempt be at once, whatever went before; failures stay counted."""
         self.renew_at = self.retry_at = 0.0
 
-    def failed(self, now: float, retry_after_s: float = 0.0) -> None:
-        """Book a failure; ``retry_after_s`` is what the authority asked for."""
+    def failed(self, now: float, retry_after_s: float) -> None:
+        """Book a failure; ``retry_after_s`` is what the authority asked for, 0 = nothing."""
         self.failures += 1
         # of the exponent, so that no number grows without end
         delay = min(self._retry_interval_s * 2.0 ** min(self.failures - 1, 32), self._retry_max_s)

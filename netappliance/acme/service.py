@@ -96,6 +96,11 @@ class AcmeService(Service):
     def _schedule(section: AcmeSection, rng: random.Random) -> Schedule:
         return Schedule(section.renew_before_s, section.retry_interval_s, section.retry_max_s, rng)
 
+    @property
+    def challenges_answered(self) -> int:
+        """How often an authority asked for a proof, and got it."""
+        return self._proofs.answered_total
+
     def now(self) -> float:
         """Return Unix seconds."""
         return self._wall()

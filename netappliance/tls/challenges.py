@@ -30,26 +30,29 @@ class TlsAlpnChallenges:
 
     def __init__(self) -> None:
         self.answered_total = 0
-        self._served: dict[bytes, tuple[str, Served]] = {}
+        #: name -> (token, key authorization, what is shown)
+        self._proofs: dict[bytes, tuple[str, str, Served]] = {}
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
         """Answer the challenge of a name from now on."""
-        served = Served(())
-        served.context = _context(name, key_authorization)
-        self._served[name.encode()] = token, served
+        self._proofs[name.encode()] = token, key_authorization, Served(())
 
     def withdraw(self, name: str, token: str) -> None:
         """Answer it no more; a later one of the same name stays."""
-        if self._served.get(name.encode(), ("",))[0] == token:
-            del self._served[name.encode()]
+        if self._proofs.get(name.encode(), ("",))[0] == token:
+            del self._proofs[name.encode()]
 
     def find(self, server_name: bytes) -> Served | None:
         """Return what is shown to a client that offers :data:`PROTOCOL` alone; None = no such proof is under way."""
-        found = self._served.get(server_name)
+        found = self._proofs.get(server_name)
         if found is None:
             return None
+        _, key_authorization, served = found
+        if served.context is None:
+            # made when it is asked for: a hundred at once would keep the reactor
+            served.context = _context(server_name.decode(), key_authorization)
         self.answered_total += 1
-        return found[1]
+        return served
 
 
 def _context(name: str, key_authorization: str) -> SSL.Context:

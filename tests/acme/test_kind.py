@@ -109,4 +109,4 @@ class ServiceTests(SynchronousTestCase):
             (row,) = [line for line in DOCUMENT.splitlines() if line.startswith(f"| `{name}` | {family.type} |")]
             for sample in family.samples:
                 self.assertTrue(all(label in row for label in sample.labels))
-        self.assertEqual(len(families), 5)
+        self.assertEqual(len(families), 6)

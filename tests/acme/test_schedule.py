@@ -37,22 +37,22 @@ class RenewalTests(SynchronousTestCase):
     def test_a_third_of_the_life_before_its_end(self) -> None:
         """And a sixtieth earlier, in the middle of the jitter."""
         made = schedule()
-        made.in_force(NOW, NOW + 90 * DAY)
+        made.in_force(NOW, NOW + 90 * DAY, 0.0)
         self.assertAlmostEqual(made.next_at - NOW, (60 - 1.5) * DAY)
 
     def test_or_as_long_before_as_the_operator_says(self) -> None:
         """But never before half of the life is over."""
         made = schedule(10 * DAY)
-        made.in_force(NOW, NOW + 90 * DAY)
+        made.in_force(NOW, NOW + 90 * DAY, 0.0)
         self.assertAlmostEqual(made.next_at - NOW, (80 - 1.5) * DAY)
-        made.in_force(NOW, NOW + 6 * DAY)
+        made.in_force(NOW, NOW + 6 * DAY, 0.0)
         self.assertAlmostEqual(made.next_at - NOW, (3 - 0.1) * DAY)
 
     @given(st.floats(60.0, 1e9), st.floats(0.0, 1e9), st.integers(0, 1000))
     def test_it_is_in_the_second_half_of_the_life(self, life: float, before: float, seed: int) -> None:
         """Whatever life, setting and chance: neither all the time nor too late (a thirtieth for the jitter)."""
         made = schedule(before, random.Random(seed))
-        made.in_force(NOW, NOW + life)
+        made.in_force(NOW, NOW + life, 0.0)
         self.assertLessEqual(made.next_at, NOW + life)
         self.assertGreaterEqual(made.next_at, NOW + life * (0.5 - 1 / 30) - 1)
 
@@ -67,7 +67,7 @@ class RenewalTests(SynchronousTestCase):
     def test_a_certificate_of_no_life_is_due(self) -> None:
         """Its end before its begin."""
         made = schedule()
-        made.in_force(NOW, NOW - DAY)
+        made.in_force(NOW, NOW - DAY, 0.0)
         self.assertLess(made.next_at, NOW)
 
 
@@ -78,11 +78,11 @@ class FailureTests(SynchronousTestCase):
         """10 minutes to 12 hours; any number of failures."""
         made, delays = schedule(), []
         for _ in range(9):
-            made.failed(NOW)
+            made.failed(NOW, 0.0)
             delays.append(made.next_at - NOW)
         self.assertEqual(delays, [600, 1200, 2400, 4800, 9600, 19200, 38400, 43200, 43200])
         made.resume(10**6, NOW, NOW)
-        made.failed(NOW)
+        made.failed(NOW, 0.0)
         self.assertEqual(made.next_at - NOW, 43200)
 
     def test_chance_moves_them_by_a_fifth(self) -> None:
@@ -90,7 +90,7 @@ class FailureTests(SynchronousTestCase):
         delays = []
         for seed in range(200):
             made = schedule(rng=random.Random(seed))
-            made.failed(NOW)
+            made.failed(NOW, 0.0)
             delays.append(made.next_at - NOW)
         self.assertGreaterEqual(min(delays), 480)
         self.assertLessEqual(max(delays), 720)
@@ -109,19 +109,19 @@ class FailureTests(SynchronousTestCase):
     def test_a_success_forgets_them(self) -> None:
         """The next failure is a first one."""
         made = schedule()
-        made.failed(NOW)
-        made.failed(NOW)
+        made.failed(NOW, 0.0)
+        made.failed(NOW, 0.0)
         made.succeeded(NOW, NOW + 90 * DAY, NOW)
         self.assertEqual((made.failures, made.next_at), (0, made.renew_at))
-        made.failed(NOW + 60 * DAY)
+        made.failed(NOW + 60 * DAY, 0.0)
         self.assertEqual(made.next_at - NOW, 60 * DAY + 600)
 
     def test_a_failed_renewal_waits_even_though_it_is_due(self) -> None:
         """And what is in force does not make it earlier."""
         made = schedule()
-        made.in_force(NOW - 89 * DAY, NOW + DAY)
+        made.in_force(NOW - 89 * DAY, NOW + DAY, 0.0)
         self.assertLess(made.next_at, NOW)
-        made.failed(NOW)
+        made.failed(NOW, 0.0)
         self.assertEqual(made.next_at, NOW + 600)
 
     def test_a_restart_goes_on_where_it_was(self) -> None:
@@ -131,6 +131,9 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual((made.failures, made.next_at), (3, NOW + 1000))
         made.resume(3, NOW + 1e9, NOW)
         self.assertEqual(made.next_at, NOW + MOST_RETRY_AFTER_S)
+        long = Schedule(0.0, 600.0, 10 * DAY, Middle())
+        long.resume(30, NOW + 1e9, NOW)
+        self.assertEqual(long.next_at, NOW + 12 * DAY)
         made.resume(0, NOW + 1000, NOW)
         self.assertEqual(made.next_at, 0.0)
 
@@ -149,7 +152,9 @@ class RetryAfterTests(SynchronousTestCase):
         """And a number without end for the most."""
         for text in ("", "-5", "soon", "1.5", "Thu, 99 Jan 1970 00:01:00 GMT", "\N{SUPERSCRIPT TWO}"):
             self.assertEqual(retry_after_s(text, NOW), 0.0, text)
-        self.assertEqual(retry_after_s("9" * 5000, NOW), MOST_RETRY_AFTER_S)
+        self.assertEqual(retry_after_s("9" * 9, NOW), 999_999_999.0)
+        for digits in (10, 5000):
+            self.assertEqual(retry_after_s("9" * digits, NOW), MOST_RETRY_AFTER_S)
 
     @given(st.text())
     def test_any_text_gives_a_number(self, text: str) -> None:

@@ -173,6 +173,10 @@ class KeepingTests(AcmeCase):
         self.store.prepare()
         old = self.authority.signer.leaf("a.example", starts=timedelta(days=-90), ends=timedelta(days=-1))
         self.store.write_certificate("a.example", old.pem)
+        service = self.make()
+        (certificate,) = service.certificates
+        self.assertEqual(certificate.state(service.now()), "expired")
+        self.assertEqual(certificate.state(certificate.expires - 1), "valid")
         self.assertEqual(ended(self.start()), {"ok": 1})
 
     def test_garbage_in_its_place_is_left_until_there_is_a_better_one(self) -> None:
@@ -309,13 +313,14 @@ class ShownTests(AcmeCase):
         """Every result from the start on, and each certificate; a placeholder does not look like a good one."""
         self.authority.fails.append(self.rate_limited(DAY))
         service = self.start()
+        self.proofs.answered_total = 7
         found = {
             (sample.name.removeprefix("netappliance_acme_"), *sample.labels.values()): sample.value
             for family in AcmeCollector(service).collect()
             for sample in family.samples
         }
-        self.assertEqual({key[1] for key in found if key[0] == "orders_total"}, set(RESULTS))
-        self.assertEqual(found["orders_total", "rate_limited"], 1)
+        self.assertEqual({key[-1] for key in found if key[0] == "orders_total"}, set(RESULTS))
+        self.assertEqual((found["orders_total", "rate_limited"], found[("challenges_answered_total",)]), (1, 7))
         self.assertEqual(found["certificate_expires_timestamp_seconds", "a.example"], 0)
         self.assertEqual(found["certificate_expires_timestamp_seconds", "b.example"], service.certificates[1].expires)
         self.assertEqual(found["last_success_timestamp_seconds", "b.example"], self.epoch)

@@ -31,6 +31,7 @@ class Proofs:
 
     def __init__(self) -> None:
         self.answered: dict[tuple[str, str], str] = {}
+        self.answered_total = 0
 
     def present(self, name: str, token: str, key_authorization: str) -> None:
         """Answer one."""

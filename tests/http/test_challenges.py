@@ -56,7 +56,8 @@ class ChallengeTests(SynchronousTestCase):
         self.assertEqual(found(self.second, "a.example", PATH), "redirect")
         self.assertEqual(found(self.second, "b.example", PATH.replace(TOKEN, TOKEN[::-1])), "acme-challenge")
         self.challenges.withdraw("b.example", TOKEN[::-1])
-        self.assertEqual((self.first._pre, [each.name for each in self.second._pre]), ([], ["redirect"]))
+        self.assertEqual((self.first._early, self.second._early), (False, True))
+        self.assertEqual(found(self.second, "a.example", PATH), "redirect")
 
     def test_a_listener_that_comes_later_answers_too(self) -> None:
         """What is in flight already."""

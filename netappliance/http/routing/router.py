@@ -103,10 +103,23 @@ class _Paths:
 class Router:
     """The routes of one listener; asked for every request."""
 
-    __slots__ = ("_any", "_default", "_hosts", "_labelled", "_post", "_pre", "_regexes", "_wildcards")
+    __slots__ = (
+        "_any",
+        "_default",
+        "_early",
+        "_hosts",
+        "_labelled",
+        "_post",
+        "_pre",
+        "_preceding",
+        "_regexes",
+        "_wildcards",
+    )
 
     def __init__(self, routes: Iterable[Route]) -> None:
         """Take routes in the order of the file."""
+        #: path -> route that goes before all others
+        self._preceding: dict[bytes, Route] = {}
         self._pre: list[Route] = []
         self._post: list[Route] = []
         self._hosts: dict[bytes, _Paths] = {}
@@ -121,17 +134,22 @@ class Router:
                     self._paths(pattern).add(route)
             else:
                 (self._pre if route.section.position == "pre" else self._post).append(route)
+        #: there is something to ask before the tree
+        self._early = bool(self._pre)
         patterns = self._wildcards or self._labelled or self._regexes or any(name[:1] == b"[" for name in self._hosts)
         #: what a host that has no exact entry gets, when nothing else can apply to it
         self._default = None if patterns else self._any
 
     def precede(self, route: Route) -> None:
-        """Ask a route before all others, until it is withdrawn; those of the configuration do not know it."""
-        self._pre.insert(0, route)
+        """Have a route of one path (``=exact``) go before all others; any number of them costs the same."""
+        self._preceding[route.path.value] = route
+        self._early = True
 
     def withdraw(self, route: Route) -> None:
         """Ask a route no more that :meth:`precede` put there."""
-        self._pre.remove(route)
+        if self._preceding.get(route.path.value) is route:
+            del self._preceding[route.path.value]
+        self._early = bool(self._pre or self._preceding)
 
     def _paths(self, pattern: HostPattern) -> _Paths:
         if pattern.form == "any":
@@ -151,8 +169,8 @@ class Router:
             in brackets. :param target: ``/path?query``, or ``*``, which is looked up like ``/``.
         :param method: as sent; case counts.
         """
-        if self._pre:
-            route = self._first(self._pre, host, target, method)
+        if self._early:
+            route = self._before(host, target, method)
             if route is not None:
                 return route
         paths = self._hosts.get(host, self._default)
@@ -163,6 +181,13 @@ class Router:
         if only is not None and target.startswith(paths.prefix):
             return only
         return self._find(paths, host, target, method)
+
+    def _before(self, host: bytes, target: bytes, method: bytes) -> Route | None:
+        if self._preceding:
+            route = self._preceding.get(_path(target))
+            if route is not None and route.matches(host, route.path.value, method):
+                return route
+        return self._first(self._pre, host, target, method)
 
     def _find(self, paths: _Paths, host: bytes, target: bytes, method: bytes) -> Route | None:
         path = _path(target)
