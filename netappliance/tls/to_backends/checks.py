@@ -25,17 +25,14 @@ class CheckConnections:
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> SSL.Connection:
         """Called by Twisted."""
-        connection = self._peer.connection(None, 0.0)
-        attempt: Attempt = connection.get_app_data()
-        # Twisted takes the app_data for itself
-        connection.set_verify(connection.get_verify_mode(), attempt.verified)
-        self._attempt = attempt
+        connection, self._attempt = self._peer.connection_in_memory()
         return connection
 
     def why(self, reason: Failure) -> str:
         """Return the sentence that says why the handshake failed; ``reason`` is what the connection was lost for."""
         error = OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
         if isinstance(reason.value, SSL.Error):
-            words = [entry[2] for entry in reason.value.args[0]] if reason.value.args else []
-            error = OSError(errno.EPROTO, f"TLS: {', '.join(words) or 'unknown failure'}")
+            # a list of (library, function, reason)
+            words = ", ".join(entry[2] for entry in reason.value.args[0]) if reason.value.args else "unknown failure"
+            error = OSError(errno.EPROTO, f"TLS: {words}")
         return str(error) if self._attempt is None else self._attempt.outcome(error)[1]

@@ -94,21 +94,27 @@ class BackendPeer:
     # -- connections --------------------------------------------------------------------------------------------------
 
     def connection(self, sock: Any, now: float) -> SSL.Connection:
-        """
-        Begin TLS on a connected socket.
-
-        :param sock: None = the connection's bytes are moved in memory, and no session is resumed.
-        :return: its ``app_data`` is its :class:`Attempt`.
-        """
-        connection = SSL.Connection(self.tls.context, sock)
-        connection.set_app_data(Attempt(self._identity, self.host))
-        if self._sent_name is not None:
-            connection.set_tlsext_host_name(self._sent_name)
-        if sock is not None and self._session is not None:
+        """Begin TLS on a connected socket; resumes a session where there is one."""
+        connection = self._begin(sock)
+        if self._session is not None:
             if now - self._verified_at < VERIFIED_FOR_S:
                 connection.set_session(self._session)
             else:
                 self._session = None
+        return connection
+
+    def connection_in_memory(self) -> tuple[SSL.Connection, Attempt]:
+        """Begin TLS whose bytes somebody else moves; nothing is resumed, and the ``app_data`` is free for others."""
+        connection = self._begin(None)
+        attempt: Attempt = connection.get_app_data()
+        connection.set_verify(connection.get_verify_mode(), attempt.verified)
+        return connection, attempt
+
+    def _begin(self, sock: Any) -> SSL.Connection:
+        connection = SSL.Connection(self.tls.context, sock)
+        connection.set_app_data(Attempt(self._identity, self.host))
+        if self._sent_name is not None:
+            connection.set_tlsext_host_name(self._sent_name)
         connection.set_connect_state()
         return connection
 
@@ -139,7 +145,7 @@ class BackendPeer:
     def broke(self, error: OSError, now: float) -> None:
         """Log a failure after the handshake: this is how servers of TLS 1.3 refuse client certificates."""
         self._session = None
-        self._complain("", f"the connection broke after the handshake ({error.strerror or error})", now)
+        self._complain("", f"the connection broke after the handshake ({error.strerror})", now)
 
     def _complain(self, kind: str, why: str, now: float) -> None:
         if now - self._logged.get(kind, float("-inf")) < LOG_EVERY_S:

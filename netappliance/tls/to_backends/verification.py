@@ -122,7 +122,7 @@ def judge_failure(error: OSError) -> tuple[str, str]:
 
     :param error: EPROTO with OpenSSL's words, ETIMEDOUT, or another where the connection broke or ended.
     """
-    words = error.strerror or str(error)
+    words = str(error.strerror)
     if error.errno == errno.ETIMEDOUT:
         return TIMEOUT, "it did not finish the handshake in time"
     if error.errno != errno.EPROTO:

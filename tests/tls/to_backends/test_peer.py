@@ -190,6 +190,11 @@ class SettingsTests(PeerTestCase):
         self.assertIsNotNone(self.shake(peer, old).error)
         self.assertEqual(self.counted(peer), {"protocol": 1})
 
+    def test_neither_compression_nor_renegotiation(self) -> None:
+        """Both have been ways in."""
+        for option in (SSL.OP_NO_COMPRESSION, SSL.OP_NO_RENEGOTIATION):
+            self.assertTrue(self.tls().context.set_options(0) & option)
+
     def test_weak_ciphers_are_not_offered(self) -> None:
         """A server that has no other is left."""
         context = server_context(GOOD, SSL.TLS1_2_VERSION)
@@ -236,7 +241,11 @@ class SettingsTests(PeerTestCase):
                 error = self.assertRaises(OSError, outcome.client.recv, 10)
                 self.assertIs(cause_of(error), Cause.TLS)
                 peer.broke(error, 0.0)
-                self.assertIn("certificate required", self.warnings[-1])
+                self.assertEqual(
+                    self.warnings[-1],
+                    "TLS with backend b of cluster c: the connection broke after the handshake "
+                    "(TLS: tlsv13 alert certificate required)",
+                )
 
     def test_in_memory(self) -> None:
         """For checks, whose bytes Twisted moves: never resumed, so that certificates are looked at."""
@@ -245,7 +254,8 @@ class SettingsTests(PeerTestCase):
         peer.remember(first.connection)
         server = SSL.Connection(server_context(GOOD))
         server.set_accept_state()
-        client = peer.connection(None, 0.0)
+        client, attempt = peer.connection_in_memory()
+        client.set_app_data(self)
         for _ in range(4):
             for near, far in ((client, server), (server, client)):
                 try:
@@ -256,7 +266,8 @@ class SettingsTests(PeerTestCase):
                     far.bio_write(near.bio_read(65536))
                 except SSL.WantReadError:
                     pass
-        self.assertTrue(client.get_app_data().full)
+        self.assertTrue(attempt.full)
+        self.assertIsNone(attempt.verdict)
 
 
 class ResumptionTests(PeerTestCase):
@@ -323,6 +334,7 @@ class LogTests(PeerTestCase):
 
     def test_the_same_failure_again_and_again(self) -> None:
         """What was not logged is counted in the next line; another kind has its own."""
+        self.assertEqual((LOG_EVERY_S, VERIFIED_FOR_S), (60.0, 3600.0), "as the documents say")
         peer = self.peer()
         untrusted, misnamed = self_signed("a.test"), ROOT.leaf("c.test")
         for number in range(5):
@@ -385,7 +397,7 @@ def first_flight() -> bytes:
     """Return what a server of TLS 1.2 answers."""
     section = backend_tls("insecure")
     assert section is not None
-    client = ClusterTls("c", section, HandshakeCounts()).peer("b", "a.test").connection(None, 0.0)
+    client = ClusterTls("c", section, HandshakeCounts()).peer("b", "a.test").connection_in_memory()[0]
     server = SSL.Connection(server_context(GOOD, SSL.TLS1_2_VERSION))
     server.set_accept_state()
     for near, far in ((client, server), (server, client)):
