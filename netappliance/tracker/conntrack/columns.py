@@ -8,6 +8,7 @@ Columns instead of one object for each connection: the collector of garbage has 
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from itertools import compress
 from operator import ne
@@ -168,12 +169,12 @@ class Columns:
         :param keys: their original tuples.
         :return: how many of them have not ended; -1, and nothing is done, unless all are unknown.
         """
-        count, first = len(keys), self._used
+        count, first, before = len(keys), self._used, len(self.slots)
         end = first + count
-        slots = list(range(first, end))
-        if list(map(self.slots.setdefault, keys, slots)) != slots:
-            for key, slot in zip(keys, slots, strict=True):
-                if self.slots.get(key) == slot:
+        deque(map(self.slots.setdefault, keys, range(first, end)), 0)
+        if len(self.slots) != before + count:
+            for key in set(keys):
+                if self.slots[key] >= first:
                     del self.slots[key]
             return -1
         self._unused(count)

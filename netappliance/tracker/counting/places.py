@@ -159,8 +159,9 @@ class Places:
             return self._ignored[False]
         packed, port, direction = self.remote(orig, reply)
         tcp = orig.protocol == TCP
-        if any(rule(packed, port) for rule in self._ignore):
-            return self._ignored[tcp]
+        for rule in self._ignore:
+            if rule(packed, port):
+                return self._ignored[tcp]
         group = self.group_of(packed, orig.destination_port if direction == "in" else port)
         host = self.hosts.find(packed, port, now) if tcp else self._no_host
         return host, self.totals_of(group, direction, protocol_name(orig.protocol))
