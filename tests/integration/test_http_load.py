@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from urllib.request import urlopen
 
+from tests.integration.http_drip import INTERVAL_S
 from tests.integration.http_front import HttpTestCase, read_until
 from tests.integration.http_load_client import Load
 from tests.integration.support import BUDGET_S, Proxy, free_ports, read_all, wait_for
@@ -184,23 +185,30 @@ class SlowHeadTests(LoadTestCase):
     COUNT = 500
     TIMEOUT_S = 4.0
 
-    def honest_rate(self, client: socket.socket, seconds: float) -> float:
-        """Requests per second of one client, one after the other."""
+    def honest(self, proxy: Proxy, client: socket.socket, seconds: float) -> tuple[int, float]:
+        """Send requests one after the other: how many they were, and the proxy's seconds of CPU meanwhile."""
+        schedstat = Path(f"/proc/{proxy.process.pid}/schedstat")
+        before = int(schedstat.read_text().split()[0])
         count, end = 0, time.monotonic() + seconds
         while time.monotonic() < end:
             client.sendall(b"GET /honest HTTP/1.1\r\nHost: a\r\n\r\n")
             self.assertTrue(read_until(client, b"/honest").startswith(b"HTTP/1.1 200 "))
             count += 1
-        return count / seconds
+        return count, (int(schedstat.read_text().split()[0]) - before) / 1e9
 
     def test_500_slow_heads_do_not_slow_an_honest_client(self) -> None:
-        """Its rate stays above half; each slow one gets 408 after request_timeout, whatever it still sends."""
+        """
+        Its requests cost less than twice what they did, besides what is dripped; a slow one gets 408 in time.
+
+        That is told by the proxy's CPU: the rate depends on what else the machine does.
+        """
         backends = self.backends(1)
         proxy, port = self.front(*backends.ports, keys=f"request_timeout = {self.TIMEOUT_S:g}s")
         before = proxy.descriptors()
         client = self.connect(port)
-        self.honest_rate(client, 0.3)
-        alone = self.honest_rate(client, 1.0)
+        self.honest(proxy, client, 0.3)
+        count, used = self.honest(proxy, client, 1.0)
+        alone = used / count
         drip = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("http_drip.py")), str(port), str(self.COUNT)],
             stdout=subprocess.PIPE,
@@ -210,13 +218,13 @@ class SlowHeadTests(LoadTestCase):
         self.addCleanup(drip.kill)
         assert drip.stdout is not None
         self.assertEqual(drip.stdout.readline(), "held\n")
-        beside = self.honest_rate(client, 1.0)
+        count, used = self.honest(proxy, client, 1.0)
         self.assertGreaterEqual(proxy.descriptors(), before + self.COUNT)
         told = json.loads(drip.communicate(timeout=self.TIMEOUT_S + 10)[0])
         self.assertEqual(told["statuses"], {"408": self.COUNT})
         self.assertGreater(told["first"], self.TIMEOUT_S - 1)
-        self.assertLess(told["last"], self.TIMEOUT_S + 3)
-        self.assertGreater(beside, alone / 2)
+        self.assertLess(told["last"], self.TIMEOUT_S + 8)
+        self.assertLess(used, alone * (2 * count + self.COUNT / INTERVAL_S))
         client.close()
         self.check_nothing_is_left(proxy, backends, before)
 

@@ -178,7 +178,7 @@ class Columns:
                     del self.slots[key]
             return -1
         self._unused(count)
-        places = self.places.find_all(run.origs_without_port(), now)
+        places = self.places.find_all(run.ways(), now)
         if run.has_states:
             states = run.states()
             gauges = states.translate(STATE_GAUGE)

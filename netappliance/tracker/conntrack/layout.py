@@ -16,7 +16,7 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
-from netappliance.tracker.conntrack.ctnetlink import TCP, TRANSLATED, Change, has_ports, port_offset
+from netappliance.tracker.conntrack.ctnetlink import TCP, TRANSLATED, Change, has_ports
 
 _FIELDS = {name: index for index, name in enumerate(Change._fields)}
 _ABSENT: tuple[Any, ...] = (0, b"", b"", 0) + (-1,) * (len(_FIELDS) - 4)
@@ -48,6 +48,7 @@ TUPLE_OF = {(1,): "orig", (2,): "reply"}
 #: what a plain entry has, and what it does not need to be asked for
 _PLAIN = {"orig", "reply", "status", "ident"}
 _MORE = {"state", "timeout", "mark"}
+_V4_LENGTH = 48
 _UNTRANSLATED = bytes(each for each in range(256) if not each & TRANSLATED)
 
 _change: Callable[[tuple[Any, ...]], Change] = partial(tuple.__new__, Change)
@@ -86,6 +87,10 @@ class Layout:
         length = struct.calcsize(form)
         orig, reply = message[at : at + length], message[back : back + length]
         self.tuples = struct.Struct(f"{at}x{form}{len(message) - at - length}x")
+        # source, destination, destination port and protocol: octets of the message
+        wide, port = (4, 44) if length == _V4_LENGTH else (16, 68)
+        inside = (*range(8, 8 + wide), *range(12 + wide, 12 + 2 * wide), port, port + 1, port - 16)
+        self.way = [at + each for each in inside]
         self.is_plain = (
             form == other
             and has_ports(orig)
@@ -134,7 +139,7 @@ class Run:
         """Return True when all are of TCP with a state or all of other port protocols, and none is translated."""
         if not self.layout.is_plain or self._octets("status", 3).translate(None, _UNTRANSLATED):
             return False
-        tcp = self._octets("orig", self._port_offset() - 8).count(TCP)
+        tcp = self.data[self.layout.way[-1] :: self.layout.size].count(TCP)
         return tcp == (len(self) if self.has_states else 0)
 
     @property
@@ -146,13 +151,14 @@ class Run:
         """Return the original tuples."""
         return [each for (each,) in self.layout.tuples.iter_unpack(self.data)]
 
-    def origs_without_port(self) -> list[bytes]:
-        """Return the original tuples as :func:`netappliance.tracker.conntrack.ctnetlink.without_port` does."""
-        masked, zeros, size = bytearray(self.data), bytes(len(self)), self.layout.size
-        at = self.layout.offsets["orig"] + self._port_offset()
-        masked[at::size] = zeros
-        masked[at + 1 :: size] = zeros
-        return [each for (each,) in self.layout.tuples.iter_unpack(masked)]
+    def ways(self) -> list[bytes]:
+        """Return the ways of plain entries, see :meth:`netappliance.tracker.counting.places.Places.find_all`."""
+        data, size, way = self.data, self.layout.size, self.layout.way
+        wide = len(way)
+        octets = bytearray(wide * len(self))
+        for place, at in enumerate(way):
+            octets[place::wide] = data[at::size]
+        return [each for (each,) in struct.iter_unpack(f"{wide}s", octets)]
 
     def states(self) -> bytes:
         """Return the states of TCP."""
@@ -178,7 +184,3 @@ class Run:
 
     def _octets(self, field: str, more: int) -> bytes:
         return self.data[self.layout.offsets[field] + more :: self.layout.size]
-
-    def _port_offset(self) -> int:
-        orig = self.layout.offsets["orig"]
-        return port_offset(self.data[orig : orig + 8])

@@ -75,6 +75,7 @@ class Places:
         self.local: frozenset[bytes] = frozenset()
         self._ignore = tuple(ignore)
         self._cache: dict[bytes, Place] = {}
+        self._ways: dict[bytes, Place] = {}
         self._places: dict[Place, Place] = {}
         self._no_host = Host("")
         self._ignored = {tcp: (self._no_host, Totals("", "", "tcp" if tcp else "other")) for tcp in (True, False)}
@@ -87,6 +88,7 @@ class Places:
         if local != self.local:
             self.local = local
             self._cache.clear()
+            self._ways.clear()
 
     def rank(self, now: float) -> None:
         """Let the hosts be ranked, and remember no place of a forgotten one."""
@@ -95,6 +97,7 @@ class Places:
 
     def _forget(self) -> None:
         self._cache.clear()
+        self._ways.clear()
         self._places.clear()
 
     def find(self, orig: bytes, reply: bytes, translated: int, now: float) -> Place:
@@ -102,31 +105,36 @@ class Places:
         key = without_port(orig)
         if translated:
             key += reply[: port_offset(orig) + 4]
-        return self._cache.get(key) or self._remember(key, ends(orig), ends(reply), now)
+        return self._cache.get(key) or self._remember(self._cache, key, ends(orig), ends(reply), now)
 
-    def find_all(self, keys: Iterable[bytes], now: float) -> list[Place]:
-        """Return the places of connections with ports, none translated, by their tuples without the client's port."""
-        keys = list(keys)
-        found = list(map(self._cache.get, keys))
+    def find_all(self, ways: list[bytes], now: float) -> list[Place]:
+        """
+        Return the places of connections of port protocols, none translated.
+
+        :param ways: packed source and destination, the destination's port (2 octets), the protocol (1 octet).
+        """
+        found = list(map(self._ways.get, ways))
         if all(found):
             return cast("list[Place]", found)
-        return [self._find_plain(key, now) if place is None else place for key, place in zip(keys, found, strict=True)]
+        return [
+            self._ways.get(way) or self._find_way(way, now) if place is None else place
+            for way, place in zip(ways, found, strict=True)
+        ]
 
-    def _find_plain(self, key: bytes, now: float) -> Place:
-        place = self._cache.get(key)  # an earlier one of those that are looked for together may have it
-        if place is not None:
-            return place
-        there = ends(key)
-        if there is None:
-            return self._remember(key, None, None, now)
-        source, destination, protocol, port, service = there
-        return self._remember(key, there, Ends(destination, source, protocol, service, port), now)
+    def _find_way(self, way: bytes, now: float) -> Place:
+        wide = len(way) // 2 - 1
+        source, destination, protocol = way[:wide], way[wide:-3], way[-1]
+        port = way[-3] << 8 | way[-2]
+        there, back = Ends(source, destination, protocol, 0, port), Ends(destination, source, protocol, port, 0)
+        return self._remember(self._ways, way, there, back, now)
 
-    def _remember(self, key: bytes, orig: Ends | None, reply: Ends | None, now: float) -> Place:
-        if len(self._cache) >= CACHE:
+    def _remember(
+        self, cache: dict[bytes, Place], key: bytes, orig: Ends | None, reply: Ends | None, now: float
+    ) -> Place:
+        if len(cache) >= CACHE:
             self._forget()
         place = self.place_of(orig, reply, now)
-        place = self._cache[key] = self._places.setdefault(place, place)
+        place = cache[key] = self._places.setdefault(place, place)
         return place
 
     def is_ignored(self, place: Place) -> bool:

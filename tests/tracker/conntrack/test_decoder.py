@@ -128,7 +128,11 @@ class DecodeTests(SynchronousTestCase):
             return
         self.assertEqual({each.zone for each in changes}, {0})
         self.assertFalse(any(each.status & ctnetlink.TRANSLATED for each in changes))
-        self.assertEqual(run.origs_without_port(), [ctnetlink.without_port(each.orig) for each in changes])
+        for way, each in zip(run.ways(), changes, strict=True):
+            ends = ctnetlink.ends(each.orig)
+            assert ends is not None
+            port = ends.destination_port.to_bytes(2, "big")
+            self.assertEqual(way, ends.source + ends.destination + port + bytes((ends.protocol,)))
         self.assertEqual(list(run.numbers("status")), [each.status for each in changes])
         self.assertEqual(list(run.numbers("ident")), [each.ident for each in changes])
         self.assertEqual(list(run.low_status()), [each.status & 255 for each in changes])

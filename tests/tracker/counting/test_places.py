@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, Ends, without_port
+from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, Ends
 from netappliance.tracker.counting import places
 from netappliance.tracker.counting.hosts import Host, Hosts, ignore_rule
 from netappliance.tracker.counting.places import Group, Places, group_rule
@@ -212,7 +212,8 @@ class PlacesTests(SynchronousTestCase):
         """Also of those that are known."""
         pairs = [(raw_tuple(LOCAL, REMOTE, port, 440 + port % 5), b"") for port in range(1, 20)]
         pairs = [(there, raw_tuple(REMOTE, LOCAL, 440 + port % 5, port)) for port, (there, _) in enumerate(pairs, 1)]
-        together = self.places.find_all([without_port(there) for there, _ in pairs], 1.0)
+        ways = [LOCAL + REMOTE + (440 + port % 5).to_bytes(2, "big") + b"\6" for port in range(1, 20)]
+        together = self.places.find_all(ways, 1.0)
         again = [self.places.find(*each, 0, 2.0) for each in pairs]
         self.assertEqual([list(map(id, each)) for each in together], [list(map(id, each)) for each in again])
         self.assertEqual(len(self.places._cache), 5)
