@@ -57,20 +57,23 @@ class NetlinkReader:
         self.drain()
 
     def drain(self) -> bool:
-        """Read for one turn; True when nothing is left."""
-        until = self._clock() + TURN_S
-        while self._clock() < until:
+        """Read for one turn, which ends before a step that lasts as long as the last; True when nothing is left."""
+        began = now = self._clock()
+        before = began
+        while 2 * now - before <= began + TURN_S:
+            before = now
             try:
                 data = self.socket.recv(self._size) if self._together == 1 else self._receive_some()
             except BlockingIOError:
                 return True
             except OSError as problem:
-                if problem.errno in _PASSING:
-                    continue
-                self._on_error(problem)
-                return True
-            if not self._on_data(data):
-                return False
+                if problem.errno not in _PASSING:
+                    self._on_error(problem)
+                    return True
+            else:
+                if not self._on_data(data):
+                    return False
+            now = self._clock()
         return False
 
     def _receive_some(self) -> bytes:

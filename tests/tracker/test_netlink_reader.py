@@ -70,7 +70,10 @@ class ReaderTests(SynchronousTestCase):
 
     def test_a_turn_has_an_end(self) -> None:
         """By the clock, or because the one who takes says so; the rest waits."""
-        self.assertFalse(self.drain(*[b"a"] * 9, step=TURN_S / 2.5))
-        self.assertEqual((len(self.found), len(self.left)), (2, 7))
+        for step, count in ((TURN_S / 2.5, 2), (TURN_S / 1.5, 1), (TURN_S * 2, 1), (TURN_S / 4.5, 4)):
+            self.assertFalse(self.drain(*[b"a"] * 9, step=step))
+            self.assertEqual((len(self.found), len(self.left)), (count, 9 - count))
+        self.assertFalse(self.drain(*[FULL] * 9, step=TURN_S / 2.5))
+        self.assertEqual(len(self.left), 7)
         self.assertFalse(self.drain(b"a", b"b", b"c", b"d", together=2, stop=b"ab"))
         self.assertEqual((self.found, self.left), ([b"ab"], [b"c", b"d"]))
