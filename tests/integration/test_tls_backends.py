@@ -12,12 +12,13 @@ import ssl
 import struct
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import IO
 from unittest import SkipTest
 
 from tests.certificates import Authority, self_signed
-from tests.integration.http_support import BackendConnection, chunks, get, post, response, wait_for
+from tests.integration.http_support import BackendConnection, chunks, echoing, get, post, response, serving, wait_for
 from tests.integration.support import Peer, Proxy, free_ports, reset, silent
 from tests.integration.tls_backend import GOOD, ROOT, TlsBackend, TlsBackendTestCase
 
@@ -107,6 +108,21 @@ class HttpTests(TlsBackendTestCase):
             self.assertEqual(backend.resumed, [False, True, True, True, True, True])
             self.assertEqual(proxy.metric("backend_tls_resumed_total"), 5)
             self.assertEqual(proxy.metric("backend_tls_handshakes_total"), 6)
+
+    def test_backends_that_end_connections_as_they_like(self) -> None:
+        """After a response, without a word, while the next request may be on its way: no client notices."""
+        backends = [self.tls_backend(serving(echoing, count=count)) for count in (1, 2, 3)]
+        proxy = self.front(*backends, cluster=self.verify("name=backend.test"))
+
+        def ask(number: int) -> list[int]:
+            client = self.client()
+            return [client.ask(get(f"/{number}/{index}")).status for index in range(60)]
+
+        with ThreadPoolExecutor(4) as pool:
+            statuses = [status for found in pool.map(ask, range(4)) for status in found]
+        self.assertEqual(statuses, [200] * 240)
+        self.assertEqual(self.handshakes(proxy, "ok"), proxy.metric("backend_tls_handshakes_total"))
+        self.assertGreater(proxy.metric("backend_tls_resumed_total"), 0)
 
     def test_a_backend_that_requires_a_certificate(self) -> None:
         """It gets ours; without one the client gets 502."""
