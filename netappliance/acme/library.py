@@ -70,12 +70,14 @@ class LibraryAuthority:
         key, uri = self._account()
         network = self._network(key)
         try:
-            return self._told(lambda: self._begin(network, key, uri, request))
+            return self._told(lambda: self._begin(network, key, uri, names, request))
         except BaseException:
             network.session.close()
             raise
 
-    def _begin(self, network: client.ClientNetwork, key: JWKEC, uri: str, request: bytes) -> Order:
+    def _begin(
+        self, network: client.ClientNetwork, key: JWKEC, uri: str, names: Sequence[str], request: bytes
+    ) -> Order:
         directory = client.ClientV2.get_directory(self._section.directory, network)
         acme = client.ClientV2(directory, network)
         if uri:
@@ -92,6 +94,10 @@ class LibraryAuthority:
             order = acme.new_order(request)
         wanted = [authorization for authorization in order.authorizations if not _valid(authorization)]
         bodies = [_challenge_of(authorization, self._section.challenge) for authorization in wanted]
+        for one in wanted:
+            name = one.body.identifier.value
+            if name not in names:
+                raise AuthorityError(AUTHORITY, f"a proof of {_shortened(str(name))!r}, which was not ordered")
         found = [_proof(one, body, key) for one, body in zip(wanted, bodies, strict=True)]
         return Order(tuple(found), (acme, order, bodies))
 

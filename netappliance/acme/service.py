@@ -109,16 +109,29 @@ class AcmeService(Service):
 
     def privilegedStartService(self) -> None:
         """
-        Take up what is in the store; where there is no certificate yet, put a placeholder for listeners to begin with.
+        Look at the store, as far as it is there.
 
-        :raises StartError: the store cannot be used.
+        :raises StartError: it cannot be used.
         """
         super().privilegedStartService()
-        self._store.prepare()
+        self._store.check()
+
+    def startService(self) -> None:
+        """
+        Take up what is in the store; where there is no certificate yet, put a placeholder for listeners to begin with.
+
+        What is due is ordered as soon as the reactor runs. A store that cannot be made is told, and tried again then.
+        """
+        super().startService()
+        try:
+            self._store.prepare()
+        except StoreError as error:
+            _log.error("{why}", why=str(error))
         state = self._store.read_state()
         now = self._wall()
         for certificate in self.certificates:
             certificate.take_up(self._held(certificate, now), state.get(certificate.name), self.section.directory, now)
+        self._look_in(0.0)
 
     def _held(self, certificate: Certificate, now: float) -> Held | None:
         try:
@@ -131,11 +144,6 @@ class AcmeService(Service):
             _log.warn("[acme] {path} cannot be used, a new one is ordered: {why}", path=str(path), why=str(error))
             return None
         return held
-
-    def startService(self) -> None:
-        """Begin; what is due is ordered as soon as the reactor runs."""
-        super().startService()
-        self._look_in(0.0)
 
     def stopService(self) -> None:
         """Give an order under way up; the authority forgets it by itself."""
@@ -215,6 +223,7 @@ class AcmeService(Service):
 
     def _begin(self, certificate: Certificate) -> tuple[bytes, Order]:
         """Blocks: make a key and order."""
+        self._store.prepare()
         key = make_key(self.section.key_type)
         return key, self._authority.order(certificate.names, make_request(key, certificate.names))
 

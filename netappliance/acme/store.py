@@ -33,24 +33,41 @@ class Store:
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
+    def check(self) -> None:
+        """
+        See that nothing is in its way; what is not there yet is made later, by the user that the process runs as then.
+
+        :raises StartError: something is.
+        """
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._unusable(error.strerror or str(error)) from None
+        mode = stat.S_IMODE(status.st_mode)
+        if not stat.S_ISDIR(status.st_mode):
+            raise self._unusable(os.strerror(errno.ENOTDIR))
+        if mode & 0o077:
+            raise self._unusable(f"it is open to others (mode {mode:04o}; expected 0700)")
+
     def prepare(self) -> None:
         """
         Make the directory, or see that it can be used.
 
-        :raises StartError: it cannot, and why.
+        :raises StoreError: it cannot, and why.
         """
         try:
+            self.check()
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = self.path.stat()
+        except StartError as error:
+            raise StoreError(str(error)) from None
         except OSError as error:
-            raise self._unusable(error.strerror or str(error)) from None
-        mode = stat.S_IMODE(status.st_mode)
-        if mode & 0o077:
-            raise self._unusable(f"it is open to others (mode {mode:04o}; expected 0700)")
+            raise StoreError(str(self._unusable(error.strerror or str(error)))) from None
         if not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
-            raise self._unusable(
-                f"{os.strerror(errno.EACCES)} (it belongs to uid {status.st_uid}, we are {os.geteuid()})"
-            )
+            why = f"it belongs to uid {status.st_uid}, we are {os.geteuid()}"
+            raise StoreError(str(self._unusable(f"{os.strerror(errno.EACCES)} ({why})")))
 
     def _unusable(self, why: str) -> StartError:
         return StartError(f"[acme] store: cannot use {self.path}: {why}")

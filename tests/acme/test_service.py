@@ -47,13 +47,13 @@ class OrderTests(AcmeCase):
     def test_the_start_waits_for_nothing(self) -> None:
         """Before the authority was asked there are placeholders; after it failed they are still there."""
         service = self.make()
+        self.authority.fails.extend([AuthorityError("unreachable", "no route to host")] * 2)
+        service.startService()
+        self.addCleanup(service.stopService)
         self.assertEqual(self.authority.ordered, [])
         held = self.store.read_certificate("c.example")
         assert held is not None
         self.assertEqual((held.placeholder, held.names), (True, frozenset(("c.example",))))
-        self.authority.fails.extend([AuthorityError("unreachable", "no route to host")] * 2)
-        service.startService()
-        self.addCleanup(service.stopService)
         self.turn()
         self.assertEqual(ended(service), {"unreachable": 2})
         self.assertEqual([each.state(service.now()) for each in service.certificates], ["placeholder"] * 2)
@@ -147,8 +147,9 @@ class KeepingTests(AcmeCase):
             state = {"a.example": {"directory": "https://ca.example/", "failures": value, "retry_at": value}}
             self.store.prepare()
             self.store.write_state(state)
-            service = self.make()
+            service = self.begin()
             self.assertEqual(service.certificates[0].schedule.failures, 0, value)
+            service.stopService()
         self.store.write_state({"a.example": []})
         self.assertEqual(ended(self.start()), {"ok": 1})
 
@@ -156,9 +157,10 @@ class KeepingTests(AcmeCase):
         """The old one is served until it is there."""
         self.start().stopService()
         self.names = "a.example www.a.example"
-        service = self.make()
+        service = self.begin()
         self.assertEqual(service.certificates[0].state(service.now()), "valid")
-        self.assertEqual(ended(self.start()), {"ok": 1})
+        self.turn()
+        self.assertEqual(ended(service), {"ok": 1})
 
     def test_another_authority_too(self) -> None:
         """And failures at the old one are not its own."""
@@ -173,11 +175,12 @@ class KeepingTests(AcmeCase):
         self.store.prepare()
         old = self.authority.signer.leaf("a.example", starts=timedelta(days=-90), ends=timedelta(days=-1))
         self.store.write_certificate("a.example", old.pem)
-        service = self.make()
+        service = self.begin()
         (certificate,) = service.certificates
         self.assertEqual(certificate.state(service.now()), "expired")
         self.assertEqual(certificate.state(certificate.expires - 1), "valid")
-        self.assertEqual(ended(self.start()), {"ok": 1})
+        self.turn()
+        self.assertEqual(ended(service), {"ok": 1})
 
     def test_garbage_in_its_place_is_left_until_there_is_a_better_one(self) -> None:
         """The operator put it there; a warning says so."""
@@ -185,10 +188,11 @@ class KeepingTests(AcmeCase):
         path = self.store.certificate_path("a.example")
         path.write_text("hello")
         with capturedLogs() as events:
-            service = self.make()
+            service = self.begin()
         self.assertEqual([event["path"] for event in events if "path" in event], [str(path)])
         self.assertEqual((path.read_text(), service.certificates[0].state(0.0)), ("hello", "missing"))
-        self.assertEqual(ended(self.start()), {"ok": 1})
+        self.turn()
+        self.assertEqual(ended(service), {"ok": 1})
 
 
 class TroubleTests(AcmeCase):
@@ -219,6 +223,22 @@ class TroubleTests(AcmeCase):
         self.store.path.write_text("a file")
         error = self.assertRaises(StartError, self.make)
         self.assertIn("[acme] store: cannot use", str(error))
+
+    def test_a_store_that_cannot_be_made_is_told_and_tried_again(self) -> None:
+        """The authority is not asked meanwhile: what it issues could not be kept."""
+        parent = self.store.path.parent
+        parent.rmdir()
+        service = self.make()
+        parent.touch()
+        with capturedLogs() as events:
+            service.startService()
+        self.addCleanup(service.stopService)
+        self.assertIn("[acme] store: cannot use", events[0]["why"])
+        self.turn()
+        self.assertEqual((ended(service), self.authority.ordered), ({"internal": 1}, []))
+        parent.unlink()
+        self.turn(3600)
+        self.assertEqual(ended(service), {"internal": 1, "ok": 1})
 
     def test_a_bug_does_not_end_renewals(self) -> None:
         """One traceback in the log, and the next attempt."""

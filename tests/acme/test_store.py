@@ -43,19 +43,33 @@ class DirectoryTests(StoreCase):
         self.assertEqual(mode(self.path), 0o700)
         self.store.prepare()
 
+    def test_the_start_makes_nothing(self) -> None:
+        """It may run with other rights than what follows."""
+        self.store.check()
+        self.assertFalse(self.path.exists())
+        self.store.prepare()
+        self.store.check()
+
     def test_one_that_others_may_look_into_is_refused(self) -> None:
-        """With its mode."""
+        """With its mode; at the start and at every order."""
         self.path.mkdir(parents=True)
         self.path.chmod(0o750)
-        error = self.assertRaises(StartError, self.store.prepare)
+        error = self.assertRaises(StartError, self.store.check)
         self.assertIn("is open to others (mode 0750; expected 0700)", str(error))
+        self.assertEqual(str(self.assertRaises(StoreError, self.store.prepare)), str(error))
 
     def test_a_file_in_its_place_is_refused(self) -> None:
         """In a line."""
         self.path.parent.mkdir()
         self.path.touch()
-        error = self.assertRaises(StartError, self.store.prepare)
-        self.assertRegex(str(error), r"^\[acme\] store: cannot use /.*: File exists$")
+        error = self.assertRaises(StartError, self.store.check)
+        self.assertRegex(str(error), r"^\[acme\] store: cannot use /.*: Not a directory$")
+
+    def test_a_file_above_it_is_refused(self) -> None:
+        """So that it cannot be made."""
+        self.path.parent.touch()
+        self.assertRaises(StartError, self.store.check)
+        self.assertRaises(StoreError, self.store.prepare)
 
 
 class FileTests(StoreCase):

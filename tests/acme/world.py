@@ -133,7 +133,7 @@ class AcmeCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make the world, not yet the service."""
         folder = Path(tempfile.mkdtemp(prefix="acme"))
-        self.addCleanup(rmtree, folder)
+        self.addCleanup(rmtree, folder, ignore_errors=True)
         self.store = Store(str(folder / "acme"))
         self.proofs = Proofs()
         self.clock = Clock()
@@ -159,11 +159,16 @@ class AcmeCase(SynchronousTestCase):
         service.privilegedStartService()
         return service
 
-    def start(self, **settings: Any) -> AcmeService:
-        """Make one, start it, and run what is due."""
+    def begin(self, **settings: Any) -> AcmeService:
+        """Make one and start it; nothing is ordered yet."""
         service = self.make(**settings)
         service.startService()
         self.addCleanup(service.stopService)
+        return service
+
+    def start(self, **settings: Any) -> AcmeService:
+        """Make one, start it, and run what is due."""
+        service = self.begin(**settings)
         self.turn()
         return service
 

@@ -176,6 +176,12 @@ class ChallengeTests(AnswerCase):
         self.fake.answers["/authorization"] = made(self.fake.authorization(challenges=[]))
         self.assertEqual(self.failed(), ("refused", "the authority does not offer http-01 for a.example", 0.0))
 
+    def test_only_what_was_ordered_is_proven(self) -> None:
+        """An authority may not ask for anybody else's name."""
+        other = {"type": "dns", "value": "b.example"}
+        self.fake.answers["/authorization"] = made(self.fake.authorization(identifier=other))
+        self.assertEqual(self.failed(), ("authority", "a proof of 'b.example', which was not ordered", 0.0))
+
     def test_a_token_that_could_be_a_path_is_none(self) -> None:
         """Nor one that is too short to be random, too long, or no text."""
         for token in ("../../etc/passwd-and-more", "short", "a" * 600, "", None, 5, "AAAAAAAAAAAAAAAAAAAAA\n"):
