@@ -58,7 +58,7 @@ if [ ! -x .venv-sslyze/bin/sslyze ]; then
         echo "no sslyze for this machine: its tests will be skipped" >&2
 fi
 
-PATH="$PATH:${HOME:-/root}/.cargo/bin:${GOPATH:-${HOME:-/root}/go}/bin"
+PATH="$PATH:${HOME:-/root}/.cargo/bin:/usr/local/go/bin:${GOPATH:-${HOME:-/root}/go}/bin"
 if command -v pebble >/dev/null && command -v pebble-challtestsrv >/dev/null; then
     :
 elif command -v go >/dev/null; then

@@ -80,18 +80,19 @@ class LibraryAuthority:
     ) -> Order:
         directory = client.ClientV2.get_directory(self._section.directory, network)
         acme = client.ClientV2(directory, network)
+        profile = self._section.profile or None
         if uri:
             network.account = _account_at(uri)
         else:
             self._register(acme, key)
         try:
-            order = acme.new_order(request)
+            order = acme.new_order(request, profile)
         except messages.Error as error:
             if error.code != "accountDoesNotExist":
                 raise
             # an authority that forgot us, as test environments do
             self._register(acme, key)
-            order = acme.new_order(request)
+            order = acme.new_order(request, profile)
         wanted = [authorization for authorization in order.authorizations if not _valid(authorization)]
         bodies = [_challenge_of(authorization, self._section.challenge) for authorization in wanted]
         for one in wanted:
@@ -266,4 +267,4 @@ def _failed_validations(error: errors.ValidationError) -> str:
 
 
 def _shortened(text: str) -> str:
-    return " ".join(text.split())[:MAX_WHY]
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))[:MAX_WHY]

@@ -23,6 +23,12 @@ def _base64url(text: str) -> str:
     return text
 
 
+def _profile(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", text):
+        raise ValueError("the name of a profile of the authority, or nothing")
+    return text
+
+
 def _email(text: str) -> str:
     if text and not re.fullmatch(r"[^\s@,:]+@[^\s@,:]+", text):
         raise ValueError("one address such as hostmaster@example.org, or nothing")
@@ -65,6 +71,12 @@ class AcmeSection:
         unit="names",
         doc="Certificates to keep: one a line, its names separated by spaces. The first one names its file.",
         example="example.org www.example.org",
+    )
+    profile: str = option(
+        _profile,
+        unit="name",
+        doc="Which of the authority's kinds of certificates, such as Let's Encrypt's shortlived (six days); empty = "
+        "its default.",
     )
     challenge: str = option(
         values.choice("http-01", "tls-alpn-01"),

@@ -81,6 +81,7 @@ class CheckTests(SynchronousTestCase):
             "email": ("root", "a@b@c", "a@b, c@d", "mailto:a@b"),
             "challenge": ("dns-01", ""),
             "key_type": ("ed25519",),
+            "profile": ("short lived", "a/b", "a" * 65),
             "retry_interval": ("0",),
             "order_timeout": ("0",),
         }

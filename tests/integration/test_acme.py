@@ -113,11 +113,14 @@ class OrderTests(AcmeTestCase):
         self.wait_ended(more, "ok")
         self.assertEqual(len(list(self.store.glob("account-*"))), 1)
 
-    def test_an_rsa_key_and_an_address(self) -> None:
+    def test_an_rsa_key_an_address_and_a_profile(self) -> None:
         """Where they are asked for."""
-        proxy = self.proxy(self.config(self.authority(), more="key_type = rsa\nemail = root@example.org\n"))
+        more = "key_type = rsa\nemail = root@example.org\nprofile = shortlived\n"
+        proxy = self.proxy(self.config(self.authority(), more=more))
         self.wait_ended(proxy, "ok")
         self.assertEqual(self.certificate().public_key().key_size, 2048)  # type: ignore[union-attr]
+        life = self.certificate().not_valid_after_utc - self.certificate().not_valid_before_utc
+        self.assertEqual(round(life.total_seconds() / 86400), 6)
 
     def test_an_account_is_bound_to_one_of_another_kind(self) -> None:
         """External account binding; without it such an authority makes none. And an order by hand."""

@@ -339,12 +339,13 @@ class CompletionTests(AnswerCase):
 
     def test_a_proof_that_was_not_found_is_a_refusal(self) -> None:
         """With name and reason, in one line."""
-        error = {"type": "urn:ietf:params:acme:error:connection", "detail": "198.51.100.1: no\nroute", "status": 400}
+        detail = "198.51.100.1:\x1b[31m no\nroute"
+        error = {"type": "urn:ietf:params:acme:error:connection", "detail": detail, "status": 400}
         failed = [{"type": "http-01", "url": "https://x/", "token": TOKEN, "status": "invalid", "error": error}]
         self.became = {"status": "invalid", "challenges": failed}
         result, why, _ = self.complete()
         self.assertEqual(result, "refused")
-        self.assertRegex(why, r"\Aa\.example: urn:.*:connection :: .* :: 198\.51\.100\.1: no route\Z")
+        self.assertRegex(why, r"\Aa\.example: urn:.*:connection :: .* :: 198\.51\.100\.1: \[31m no route\Z")
 
     def test_a_validation_that_does_not_end_ends_by_order_timeout(self) -> None:
         """The library looks once a second."""
