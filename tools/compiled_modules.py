@@ -79,6 +79,7 @@ INTERPRETED = {
     "tcp/section.py": "read at the start",
     "tcp/service.py": "its class is a Twisted service",
     "tls/to_backends/": "runs once a handshake",
+    "tracker/conntrack/dumps.py": "runs once a batch",
     "tracker/conntrack/enable.py": "runs at the start",
     "tracker/conntrack/event_log.py": "a plug-in of zope",
     "tracker/conntrack/nftables.py": "runs at the start",

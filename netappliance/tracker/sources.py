@@ -111,8 +111,14 @@ class Sources:
             self.connections.places.totals_of(*key).add(totals)
         self.connections.adopted += tracking.table.adopted
         self.connections.unobserved += tracking.table.unobserved
-        for name in ("events", "lost", "malformed", "resyncs", "refused"):
-            setattr(self.conntrack, name, getattr(self.conntrack, name) + getattr(self.source, name))
+        told = self.source
+        self.conntrack.count_on(
+            events=told.events,
+            lost=told.lost,
+            malformed=told.malformed,
+            resyncs=told.resyncs,
+            refused=told.refused,
+        )
         self.source, self.table, self.places = self.conntrack, self.connections, self.connections.places
         self.chosen = Chosen("conntrack", "best", "the kernel tracks connections now")
 

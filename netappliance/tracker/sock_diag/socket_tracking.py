@@ -27,13 +27,33 @@ RETRY_S = 30.0
 class ISource(Protocol):
     """What every source has; see :class:`netappliance.interfaces.IConnectionSource`."""
 
-    up: bool
-    lost: int
-    malformed: int
-    resyncs: int
-    refused: int
-    events: int
-    dump_secs: float
+    @property
+    def up(self) -> bool:
+        """It works."""
+
+    @property
+    def lost(self) -> int:
+        """What the kernel dropped for want of buffer."""
+
+    @property
+    def malformed(self) -> int:
+        """Messages that were garbage."""
+
+    @property
+    def resyncs(self) -> int:
+        """Complete readings."""
+
+    @property
+    def refused(self) -> int:
+        """Readings that failed."""
+
+    @property
+    def events(self) -> int:
+        """What came besides readings."""
+
+    @property
+    def dump_secs(self) -> float:
+        """How long the last reading took."""
 
     def start(self) -> None:
         """:raises OSError: it does not work here."""

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.tracker import sockets
-from netappliance.tracker.conntrack import ctnetlink, source
+from netappliance.tracker.conntrack import ctnetlink, dumps
 from netappliance.tracker.conntrack.ctnetlink import DESTROY, NEW, UPDATE
 from netappliance.tracker.conntrack.source import ConntrackSource
 from tests.tracker.support import message, table_of
@@ -137,7 +137,7 @@ class SourceTests(SynchronousTestCase):
         self.reactor.turn()
         self.kernel["dump"].send(message(UPDATE, 2, state=3))
         self.reactor.turn()
-        self.reactor.advance(source.STALL_S + 1)
+        self.reactor.advance(dumps.STALL_S + 1)
         self.source.check_loss()
         self.assertEqual((self.table.dumping, self.source.refused, len(self.table)), (False, 1, 1))
         self.reactor.turn()
