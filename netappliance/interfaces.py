@@ -91,7 +91,8 @@ class IBalancer(Interface):
 
     def choose(backends, key, now):  # type: ignore[no-untyped-def]
         """
-        :param backends: non-empty sequence of members that may be used now.
+        :param backends: non-empty sequence of members that may be used now; the same object for as long as it has the
+            same content, so that what is made of it can be kept.
         :param key: bytes that hash policies hash (empty when there is none).
         :param now: monotonic seconds.
         :return: one element of ``backends``.

@@ -83,6 +83,7 @@ class Cluster:
         self._primary = make_balancer(section.balance, rng)
         self._backup = make_balancer(section.balance, rng)
         self.needs_key = self._primary.needs_key
+        self._counts = self._primary.counts
         self.update(section)
 
     # -- membership ---------------------------------------------------------------------------------------------------
@@ -99,6 +100,7 @@ class Cluster:
             self._primary = make_balancer(section.balance, self._rng)
             self._backup = make_balancer(section.balance, self._rng)
             self.needs_key = self._primary.needs_key
+            self._counts = self._primary.counts
         self.section = section
         self.retry_budget.percent = section.retry_budget
         self.retry_budget.minimum = section.retry_budget_min
@@ -188,7 +190,7 @@ class Cluster:
             if fresh or fresh_backups:
                 usable, backups = fresh, fresh_backups
         if usable:
-            return self._primary.choose(usable, key, now)
+            return usable[0] if len(usable) == 1 else self._primary.choose(usable, key, now)
         if backups:
             return self._backup.choose(backups, key, now)
         # those that look well are full: that is no reason to try the broken ones
@@ -326,8 +328,13 @@ class Cluster:
         backend.active += 1
         backend.connections_total += 1
         self.connections_total += 1
+        if self._counts:
+            self._loaded(backend)
         if backend.max_connections and backend.full:
             self._changed()
+
+    def _loaded(self, backend: Backend) -> None:
+        (self._backup if backend.backup else self._primary).loaded(backend)
 
     def connect_started(self, backend: Backend) -> None:
         """A connection attempt begins on it; while one finds out whether a backend is back there is no second one."""
@@ -340,6 +347,8 @@ class Cluster:
         """A connection that was kept serves again."""
         backend.active += 1
         self.reused_total += 1
+        if self._counts:
+            self._loaded(backend)
         if backend.max_connections and backend.full:
             self._changed()
 
@@ -415,6 +424,8 @@ class Cluster:
                 self._changed()
             self._tried(backend)
         backend.active -= 1
+        if self._counts:
+            self._loaded(backend)
         if backend.draining and not backend.active:
             self.backends.remove(backend)
             _log.info("backend {backend} of cluster {cluster} has drained", backend=backend.id, cluster=self.name)

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
@@ -16,7 +18,11 @@ from netappliance import plugins
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection, backend_lines
 from netappliance.clusters.balancing import balancer_names, make_balancer
+from netappliance.clusters.balancing.draw import Draw
+from netappliance.clusters.balancing.least_connections import LeastConnections
+from netappliance.clusters.balancing.maglev import SIZE, SLICE
 from netappliance.clusters.balancing.policy import Policy, ThirdPartyPolicy
+from netappliance.clusters.balancing.rendezvous import drawn as drawn_for
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.section import ClusterSection
 from netappliance.config.kinds import section_kinds
@@ -83,6 +89,7 @@ class PolicyTests(SynchronousTestCase):
             for key in KEYS:
                 chosen = made.choose(members, key, 0.0)
                 chosen.active += 1
+                made.loaded(chosen)
                 chosen.observe_latency(0.001, 0.0)
                 counted[chosen.id] += 1
             share = counted["b1"] / len(KEYS)
@@ -106,8 +113,10 @@ class PolicyTests(SynchronousTestCase):
         """5 : 1 : 1 is spread, not five in a row and then the others."""
         members = backends([5, 1, 1])
         made = policy("round_robin", members)
-        order = [made.choose(members, b"", 0.0).id for _ in range(7)]
-        self.assertEqual(order, ["b0", "b0", "b1", "b0", "b2", "b0", "b0"])
+        order = "".join(made.choose(members, b"", 0.0).id[1] for _ in range(70))
+        self.assertEqual([order.count(name) for name in "012"], [50, 10, 10])
+        self.assertNotIn("00000", order)
+        self.assertNotIn("11", order)
 
     def test_leaving_and_joining_move_only_their_share_of_keys(self) -> None:
         """One of ten: about a tenth, and with rendezvous exactly the keys of that one."""
@@ -199,8 +208,9 @@ class PolicyTests(SynchronousTestCase):
         self.assertEqual([made.choose(members, b"", 0.0).id for _ in range(6)], ["b1", "b0", "b1"] * 2)
         weighted = backends([3, 1, 2])
         made = policy("round_robin", weighted)
-        order = [made.choose(weighted[:2], b"", 0.0).id for _ in range(8)]
-        self.assertEqual(order, ["b0", "b0", "b1", "b0"] * 2)
+        two = weighted[:2]
+        order = [made.choose(two, b"", 0.0).id for _ in range(8)]
+        self.assertEqual((order.count("b0"), order[:4].count("b1"), order[4:].count("b1")), (6, 1, 1))
 
     def test_least_connections_compares_by_weight_and_ties_go_in_turn(self) -> None:
         """Exactly; a weight of 0 counts as 1."""
@@ -216,14 +226,19 @@ class PolicyTests(SynchronousTestCase):
         ):
             for backend, count in zip(members, active, strict=True):
                 backend.active = count
+                made.loaded(backend)
             found = {made.choose(members, b"", 0.0).id for _ in range(12)}
             self.assertEqual(found, chosen, active)
         idle = backends([0, 1])
         made = policy("least_connections", idle)
         self.assertEqual(Counter(made.choose(idle, b"", 0.0).id for _ in range(10)), {"b0": 5, "b1": 5})
         idle[0].active, idle[1].active = 3, 3
+        made.loaded(idle[0])
+        made.loaded(idle[1])
         self.assertEqual({made.choose(idle, b"", 0.0).id for _ in range(4)}, {"b0", "b1"})
         idle[0].active, idle[1].active = 1, 2
+        made.loaded(idle[0])
+        made.loaded(idle[1])
         self.assertEqual(made.choose(idle, b"", 0.0).id, "b0")
 
     def test_power_of_two_takes_the_less_busy_for_its_weight(self) -> None:
@@ -442,3 +457,88 @@ class BackendLineTests(SynchronousTestCase):
         )
         for words in ("'nowhere'", "'weight'", "an id of its own for '1.1.1.1:3 id=a'"):
             self.assertIn(words, str(error))
+
+
+class FleetTests(SynchronousTestCase):
+    """What policies keep for a thousand backends, against looking at each of them."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.integers(0, 4), min_size=2, max_size=12), st.lists(st.integers(0, 11), max_size=80))
+    def test_least_connections_is_always_the_least(self, weights: list[int], ends: list[int]) -> None:
+        """Connections come and go, one of the backends too."""
+        members = backends(weights)
+        made = policy("least_connections", members)
+        every, fewer = tuple(members), tuple(members[1:])
+        for step, end in enumerate(ends):
+            usable = fewer if step % 7 > 4 else every
+            chosen = made.choose(usable, b"", 0.0)
+            loads = [each.active / (each.weight or 1) for each in usable]
+            self.assertEqual(chosen.active / (chosen.weight or 1), min(loads))
+            chosen.active += 1
+            made.loaded(chosen)
+            leaver = members[end % len(members)]
+            if leaver.active:
+                leaver.active -= 1
+                made.loaded(leaver)
+
+    def test_what_piles_up_is_bounded(self) -> None:
+        """A backend nobody chooses while others come and go leaves no trail."""
+        members = tuple(backends([1, 1, 1]))
+        made = policy("least_connections", members)
+        assert isinstance(made, LeastConnections)
+        for _ in range(2000):
+            made.choose(members, b"", 0.0)
+            for each in members:
+                made.loaded(each)
+        self.assertLessEqual(len(made._heap), 8 * 3 + 64 + 4)
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(st.integers(1, 9), min_size=2, max_size=9))
+    def test_turns_are_as_many_as_weights_say_and_apart(self, weights: list[int]) -> None:
+        """In every run of as many turns as the weights add up to; give or take one."""
+        members = tuple(backends(weights))
+        made = policy("round_robin", members)
+        total = sum(weights)
+        order = [made.choose(members, b"", 0.0) for _ in range(total * 4)]
+        for start in range(0, len(order) - total, max(1, total // 3)):
+            counted = Counter(order[start : start + total])
+            for backend in members:
+                self.assertLessEqual(abs(counted[backend] - backend.weight), 1)
+
+    @settings(max_examples=40, deadline=None)
+    @given(
+        st.lists(st.integers(0, 3), min_size=1, max_size=8), st.sets(st.integers(0, 7)), st.lists(st.binary(max_size=4))
+    )
+    def test_rendezvous_remembers_what_drawing_would_say(
+        self, weights: list[int], down: set[int], keys: list[bytes]
+    ) -> None:
+        """Whoever may be used."""
+        members = backends(weights)
+        made = policy("rendezvous", members)
+        usable = tuple(each for place, each in enumerate(members) if place not in down) or tuple(members)
+        for key in [*keys, *keys]:
+            self.assertIs(made.choose(tuple(members), key, 0.0), drawn_for(members, key))
+            self.assertIs(made.choose(usable, key, 0.0), drawn_for(usable, key))
+
+    def test_a_new_table_is_filled_in_slices_while_the_old_one_serves(self) -> None:
+        """One slice a turn; at the end it is the table that would have been made at once."""
+        members = backends([100, 50, 20, 10])
+        old, new = tuple(members[:3]), tuple(members)
+        made = policy("maglev", old)
+        before = {key: made.choose(old, key, 0.0) for key in KEYS[:200]}
+        made.set_members(new)
+        slices = -(-SIZE // SLICE)
+        for turn in range(1, slices):
+            for key in KEYS[:5]:
+                self.assertIs(made.choose(new, key, float(turn)), before[key])
+        made.choose(new, KEYS[0], float(slices))
+        whole = policy("maglev", new)
+        for key in KEYS[:200]:
+            self.assertIs(made.choose(new, key, float(slices)), whole.choose(new, key, 0.0))
+
+    def test_a_draw_for_two_falls_back_on_the_others(self) -> None:
+        """Where one has all the weight, or chance repeats itself."""
+        members = tuple(backends([1000000, 0, 0]))
+        first, second = Draw(random.Random(3)).two(members)
+        self.assertIs(first, members[0])
+        self.assertIn(second, members[1:])

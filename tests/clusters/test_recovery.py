@@ -10,7 +10,7 @@ from twisted.logger import capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.balancing import make_balancer
-from netappliance.clusters.balancing.maglev import build
+from netappliance.clusters.balancing.maglev import Filling
 from netappliance.clusters.cluster import Cluster
 from netappliance.clusters.slow_start import NOT
 from tests.clusters.test_cluster import ids, section
@@ -126,10 +126,10 @@ class SlowStartTests(SynchronousTestCase):
         keys = [b"%d" % number for number in range(200)]
         policy = make_balancer("rendezvous", random.Random(1))
         before = [policy.choose(cluster.backends, key, 0.0) for key in keys]
-        table = build(cluster.backends)
+        table = Filling(cluster.backends).table()
         self.recover(cluster, 100.0)
         self.assertEqual([policy.choose(cluster.backends, key, 0.0) for key in keys], before)
-        self.assertEqual(build(cluster.backends), table)
+        self.assertEqual(Filling(cluster.backends).table(), table)
 
 
 class PanicTests(SynchronousTestCase):

@@ -7,8 +7,8 @@ import random
 from collections.abc import Sequence
 
 from netappliance.clusters.backend import LATENCY_DECAY_S, Backend
+from netappliance.clusters.balancing.draw import Draw
 from netappliance.clusters.balancing.policy import Policy
-from netappliance.clusters.balancing.power_of_two import two
 
 #: the first of the two, drawn by weight, stays unless it costs this many times the second: latencies never tie, and
 #: without a margin their noise would decide instead of the weights
@@ -19,11 +19,15 @@ class PeakEwma(Policy):
     """Cost = latency x (1 + connections for its weight); one without a measurement is cheap, so that it gets one."""
 
     def __init__(self, rng: random.Random) -> None:
-        self._rng = rng
+        self._draw = Draw(rng)
+
+    def weights_changed(self) -> None:
+        """The draw goes by others."""
+        self._draw.forget()
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Of two, the first, unless the second is clearly cheaper."""
-        first, second = two(self._rng, backends)
+        first, second = self._draw.two(backends)
         mean = ((first.weight or 1) + (second.weight or 1)) / 2
         return second if self._cost(second, mean, now) * MARGIN < self._cost(first, mean, now) else first
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
@@ -20,6 +19,8 @@ class Policy:
     """What every policy is; see :class:`netappliance.interfaces.IBalancer`."""
 
     needs_key: bool = False
+    #: :meth:`loaded` is called
+    counts: bool = False
 
     def set_members(self, members: Sequence[Backend]) -> None:
         """The configured backends of the tier changed; most policies remember nothing of them."""
@@ -27,8 +28,14 @@ class Policy:
     def weights_changed(self) -> None:
         """The members' weights changed, for a while; what must be equal everywhere goes by ``full_weight``."""
 
+    def loaded(self, backend: Backend) -> None:
+        """The number of a backend's connections changed."""
+
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
-        """Choose one of ``backends``, a non-empty subset of the members."""
+        """
+        Choose one of ``backends``, a non-empty subset of the members. It is the same object for as long as it has the
+        same content, so that what is made of it can be kept.
+        """
         raise TypeError(f"{type(self).__name__} does not say how it chooses")
 
 
@@ -64,17 +71,3 @@ def stable_hash(*parts: bytes) -> int:
         hasher.update(len(part).to_bytes(4, "big") + part)
     return int.from_bytes(hasher.digest(), "big")
 
-
-def weighted(rng: random.Random, backends: Sequence[Backend]) -> Backend:
-    """Pick at random in proportion to the weights."""
-    total = 0
-    for backend in backends:
-        total += backend.weight
-    if not total:
-        return backends[int(rng.random() * len(backends))]
-    mark = rng.random() * total
-    for backend in backends:
-        mark -= backend.weight
-        if mark < 0:
-            return backend
-    return backends[-1]
