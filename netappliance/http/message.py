@@ -35,6 +35,7 @@ class Request:
     :ivar keep_alive: the client wants to go on after this exchange.
     :ivar expect_continue: it waits for 100 before it sends the body.
     :ivar upgrade: value of Upgrade when Connection names it, else empty.
+    :ivar takes_trailers: it reads those of the response (TE, RFC 9110 section 10.1.4).
     :ivar binds: it holds credentials that bind a backend's connection to this user (NTLM, Negotiate).
     """
 
@@ -46,6 +47,7 @@ class Request:
     declared: bool = False
     expect_continue: bool = False
     upgrade: bytes = b""
+    takes_trailers: bool = False
     binds: bool = False
     identity: list[tuple[bytes, bytes]] | None = None
 

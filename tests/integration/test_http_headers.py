@@ -33,6 +33,11 @@ class HopByHopTests(HttpProxyTestCase):
         )
         self.assertEqual(self.sent(lines).raw, get(lines="X-End: 2\r\n"))
 
+    def test_the_backend_is_told_that_a_client_takes_trailers(self) -> None:
+        """By a TE of our own, on our own connection; other codings are between the client and us."""
+        lines = "TE: gzip, trailers\r\nX-End: 2\r\nConnection: TE\r\n"
+        self.assertEqual(self.sent(lines).raw, get(lines="X-End: 2\r\nConnection: TE\r\nTE: trailers\r\n"))
+
     def test_hop_by_hop_fields_do_not_reach_the_client(self) -> None:
         """Of the backend's response."""
         lines = b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nX-End: 2\r\n"

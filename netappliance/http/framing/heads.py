@@ -56,7 +56,7 @@ _lines: Final = WrittenLines()
 
 def request_head(request: Request, identity: ClientIdentity, request_id: bytes, body: bytes = b"") -> bytes:
     """
-    Return the head for the backend, always HTTP/1.1 and without Connection, which means that we would go on.
+    Return the head for the backend, always HTTP/1.1; a Connection of it says nothing about its end, so we would go on.
 
     :param body: comes right behind it.
     """
@@ -71,6 +71,8 @@ def request_head(request: Request, identity: ClientIdentity, request_id: bytes, 
         parts.append(b"Expect: 100-continue")
     if request.upgrade:
         parts.append(b"Connection: Upgrade\r\nUpgrade: " + request.upgrade)
+    elif request.takes_trailers:
+        parts.append(b"Connection: TE\r\nTE: trailers")
     parts.append(b"")
     parts.append(body)
     return b"\r\n".join(parts)

@@ -16,13 +16,14 @@ CODING: Final = 3
 CONNECTION: Final = 4
 UPGRADE: Final = 5
 EXPECT: Final = 6
-IDENTITY: Final = 7
-AUTHORIZATION: Final = 8
+TE: Final = 7
+IDENTITY: Final = 8
+AUTHORIZATION: Final = 9
 #: ... these do; of the second kind hardly two are alike ...
-PASSES: Final = 9
-PASSES_ONCE: Final = 10
+PASSES: Final = 10
+PASSES_ONCE: Final = 11
 #: ... and this is no field
-MALFORMED: Final = 11
+MALFORMED: Final = 12
 
 _HOP_BY_HOP = {
     b"keep-alive": DROP,
@@ -38,6 +39,7 @@ _REQUEST = {
     **_HOP_BY_HOP,
     b"host": HOST,
     b"expect": EXPECT,
+    b"te": TE,
     b"proxy": DROP,
     b"http2-settings": DROP,
     b"authorization": AUTHORIZATION,

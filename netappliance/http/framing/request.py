@@ -181,6 +181,9 @@ class RequestFraming:
                     return BAD_EXPECT
                 # without the wish to go on there is nobody who would understand the 100 (RFC 9110 section 10.1.1)
                 request.expect_continue = bool(request.minor)
+            elif code == names.TE:
+                codes = [item.strip(b" \t").lower() for item in value.split(b",")]
+                request.takes_trailers = request.takes_trailers or b"trailers" in codes
             else:
                 request.identity = [*(request.identity or ()), (line.partition(b":")[0].lower(), value)]
         if lengths is not None or codings is not None:
@@ -191,6 +194,7 @@ class RequestFraming:
             request.declared = True
         if connection:
             return self._judge_connection(request, connection, upgrade)
+        request.takes_trailers = False
         return None
 
     def _judge_connection(self, request: Request, connection: bytes, upgrade: bytes) -> Refusal | None:
@@ -200,6 +204,8 @@ class RequestFraming:
             request.keep_alive = False
         elif b"keep-alive" in options:
             request.keep_alive = True
+        if b"te" not in options or not request.minor:
+            request.takes_trailers = False
         named = options - _CONNECTION_WORDS
         if named:
             if named & names.PROTECTED or not all(map(names.is_token, named)):
@@ -221,7 +227,7 @@ class RequestFraming:
         return HEAD_TOO_LARGE
 
 
-_CONNECTION_WORDS = frozenset((b"close", b"keep-alive", b"upgrade"))
+_CONNECTION_WORDS = frozenset((b"close", b"keep-alive", b"te", b"upgrade"))
 
 
 def _is_method(method: bytes) -> bool:

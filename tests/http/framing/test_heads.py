@@ -39,6 +39,8 @@ class RequestHeadTests(SynchronousTestCase):
             ({"length": CHUNKED, "declared": True}, [b"Transfer-Encoding: chunked"]),
             ({"expect_continue": True}, [b"Expect: 100-continue"]),
             ({"upgrade": b"websocket"}, [b"Connection: Upgrade", b"Upgrade: websocket"]),
+            ({"takes_trailers": True}, [b"Connection: TE", b"TE: trailers"]),
+            ({"takes_trailers": True, "upgrade": b"x"}, [b"Connection: Upgrade", b"Upgrade: x"]),
             (
                 {"length": 1, "declared": True, "expect_continue": True},
                 [b"Content-Length: 1", b"Expect: 100-continue"],

@@ -226,6 +226,26 @@ class ConnectionTests(RequestTests):
         for value in (b"", b"100", b"100-continue, x", b"x", b"keep-alive"):
             self.refused(HOST + b"Expect: " + value + b"\r\n", "unknown expectation", 417)
 
+    def test_whether_it_takes_trailers(self) -> None:
+        """TE says so where Connection names it, in HTTP/1.1; the field itself never passes."""
+        for value in (
+            b"trailers",
+            b" Trailers\t",
+            b"gzip;q=0.5, trailers",
+            b"trailers,",
+            b"x\r\nTE: trailers\r\nTE: y",
+        ):
+            for connection in (b"TE", b"close, te", b"keep-alive\r\nConnection: TE"):
+                lines = HOST + b"TE:" + value + b"\r\nConnection: " + connection + b"\r\n"
+                request = self.request(lines)
+                self.assertEqual((request.takes_trailers, request.lines), (True, []), lines)
+                self.assertFalse(self.request(lines, b"GET /t HTTP/1.0").takes_trailers)
+            for lines in (b"", b"Connection: keep-alive\r\n", b"Connection: T, E\r\n"):
+                self.assertFalse(self.request(HOST + b"TE:" + value + b"\r\n" + lines).takes_trailers)
+        for value in (b"", b"gzip", b"trailers;q=1", b"trailer", b"trailers gzip"):
+            self.assertFalse(self.request(HOST + b"TE: " + value + b"\r\nConnection: TE\r\n").takes_trailers, value)
+        self.assertFalse(self.request(HOST + b"Connection: TE\r\n").takes_trailers)
+
 
 class LengthTests(RequestTests):
     """Content-Length and Transfer-Encoding; more in the corpus."""
