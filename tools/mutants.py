@@ -44,6 +44,8 @@ ROOMS = {
     "tracker": [
         "tracker/conntrack/table.py",
         "tracker/conntrack/columns.py",
+        "tracker/conntrack/layout.py",
+        "tracker/conntrack/decoder.py",
         "tracker/sock_diag/socket_table.py",
         "tracker/counting",
     ],

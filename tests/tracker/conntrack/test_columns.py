@@ -233,6 +233,17 @@ class RunTests(SynchronousTestCase):
         self.compare(self.plain(12) + self.plain(12))
         self.compare([*self.plain(12), *self.plain(3)])
 
+    def test_plain_entries_are_added_at_once(self) -> None:
+        """All or none; the number is of those that have not ended."""
+        for state, protocol, living in ((3, 6, 9), (7, 6, 0), (8, 6, 0), (-1, 17, 9)):
+            table, decoder = table_of(limit=9), Decoder()
+            raw = [message(UPDATE, port, state=state, protocol=protocol) for port in range(9)]
+            decoder.decode(raw[0])
+            (run,) = decoder.dump(b"".join(raw)).runs
+            self.assertEqual((run.is_plain(), table._add_all(run.origs(), run, 1.0)), (True, living))
+            self.assertEqual((len(table), table._used, table._see_unchanged(run.origs(), run)), (9, 9, bytes(9)))
+            self.assertEqual((table._add_all(run.origs(), run, 1.0), len(table), table._used), (-1, 9, 9))
+
     def test_places_that_are_free_are_filled(self) -> None:
         """A table does not grow for ever where entries go one by one and come in dumps."""
         table, decoder = table_of(limit=9), Decoder()

@@ -89,6 +89,39 @@ class DecodeTests(SynchronousTestCase):
         failed = ctnetlink.HEADER.pack(20, ctnetlink.NLMSG_DONE, 2, 1, 0) + b"\xf4\xff\xff\xff"
         self.assertEqual(Decoder().decode(failed).errno, 12)
 
+    def test_what_follows_the_last_message(self) -> None:
+        """Fewer bytes than a header are garbage, none are not."""
+        for more, malformed in ((0, 0), (1, 1), (15, 1), (16, 1)):
+            data = message(0) + bytes(more)
+            self.assertEqual(Decoder().decode(data)[3], malformed)
+            self.assertEqual(Decoder().dump(data).malformed, malformed)
+
+    def test_plain_entries(self) -> None:
+        """Of port protocols over either family, with no more than a table's columns hold; there the rest is walked."""
+        wide = socket.inet_pton(socket.AF_INET6, "2001:db8::1"), socket.inet_pton(socket.AF_INET6, "2001:db8::2")
+        six = {"source": wide[0], "destination": wide[1]}
+        for plain, more in (
+            (True, {"state": 3}),
+            (True, {"state": 3, "timeout": 9}),
+            (True, {"state": 3, **six}),
+            (True, {"protocol": 17}),
+            (True, {"protocol": 17, **six}),
+            (True, {"protocol": 132, "status": 0xFFFFFFCF}),
+            (False, {"state": 3, "status": 0x10}),
+            (False, {"state": 3, "status": 0x20}),
+            (False, {"state": 3, "zone": 1}),
+            (False, {"state": 3, "traffic": (0, 0, 0, 0)}),
+            (False, {"state": 3, "times": (5,)}),
+            (False, {"state": 3, "protocol": 17}),
+            (False, {"protocol": 6}),
+            (False, {"protocol": 1}),
+        ):
+            reader = Decoder()
+            raw = [message(1, port, **more) for port in range(9)]
+            reader.decode(raw[0])
+            (run,) = reader.dump(b"".join(raw)).runs
+            self.assertEqual((len(run), run.is_plain()), (9, plain), more)
+
     @settings(deadline=None, max_examples=100)
     @given(st.lists(messages, min_size=1, max_size=12))
     def test_a_layout_gives_what_a_walk_gives(self, given_: list[bytes]) -> None:
@@ -195,6 +228,47 @@ class EndsTests(SynchronousTestCase):
         for source, destination in ((LOCAL, REMOTE), wide):
             there, back = raw_tuple(source, destination, 1000, 443), raw_tuple(destination, source, 443, 1000)
             self.assertEqual(ctnetlink.inverse(there), back)
+
+    def test_tuples_that_are_cut(self) -> None:
+        """A protocol number is the least; then ports are 0."""
+        wide = socket.inet_pton(socket.AF_INET6, "2001:db8::1"), socket.inet_pton(socket.AF_INET6, "2001:db8::2")
+        for source, destination, least in ((LOCAL, REMOTE, 32), (*wide, 56)):
+            raw = raw_tuple(source, destination, 1000, 443)
+            self.assertEqual(ctnetlink.ends(raw), (source, destination, 6, 1000, 443))
+            self.assertEqual(ctnetlink.ends(raw[:least]), (source, destination, 6, 0, 0))
+            self.assertIsNone(ctnetlink.ends(raw[: least - 1]))
+            for cut in (least, least + 4, least + 8, least + 12):
+                self.assertEqual(ctnetlink.has_ports(raw[:cut]), False)
+            self.assertTrue(ctnetlink.has_ports(raw))
+            self.assertFalse(ctnetlink.has_ports(raw + bytes(4)))
+        self.assertIsNone(ctnetlink.ends(b"\0" * 80))
+
+    def test_a_tuple_without_its_port(self) -> None:
+        """The source port alone is zeros, or the id of an echo request; what is too short stays."""
+        wide = socket.inet_pton(socket.AF_INET6, "2001:db8::1"), socket.inet_pton(socket.AF_INET6, "2001:db8::2")
+        for source, destination, at in ((LOCAL, REMOTE, 36), (*wide, 60)):
+            raw = raw_tuple(source, destination, 0xABCD, 443)
+            self.assertEqual(ctnetlink.without_port(raw), raw_tuple(source, destination, 0, 443))
+            self.assertEqual(ctnetlink.without_port(raw[:at]), raw[:at])
+            self.assertEqual(ctnetlink.without_port(raw[: at + 4]), raw[:at] + bytes(4))
+        self.assertEqual(ctnetlink.without_port(raw_tuple(LOCAL, REMOTE, 77, 0, 1)), raw_tuple(LOCAL, REMOTE, 0, 0, 1))
+
+    def test_the_kernels_tuples_are_made_alike(self) -> None:
+        """Byte for byte, so that they can be looked up."""
+        found = Decoder().decode(DUMPED).changes[0]
+        for raw in (found.orig, found.reply):
+            ends = ctnetlink.ends(raw)
+            assert ends is not None
+            self.assertEqual(ctnetlink.raw_tuple(ends), raw)
+
+    def test_requests(self) -> None:
+        """As the kernel takes them."""
+        for request, kind in (
+            (ctnetlink.dump_request(5), "0101010300"),
+            (ctnetlink.cpu_stats_request(5), "0401010300"),
+            (ctnetlink.stats_request(5), "0501010000"),
+        ):
+            self.assertEqual(request.hex(), f"14000000{kind[:8]}05000000" + "00" * 8)
 
     def test_an_echo_request_has_no_ports(self) -> None:
         """Its id is none."""

@@ -59,6 +59,23 @@ class NetfilterTests(SynchronousTestCase):
         self.assertTrue(found.startswith("    [NEW] udp      17 30 src=10.0.0.1 dst=192.0.2.7 sport=5 dport=53 [UNRE"))
         found = netfilter_line(change(NEW, 77, protocol=1, status=8, timeout=30))
         self.assertIn("icmp     1 30 src=10.0.0.1 dst=192.0.2.7 type=8 code=0 id=77 [UNREPLIED] ", found)
+        for number, name in (
+            (33, "dccp"),
+            (47, "gre"),
+            (58, "icmpv6"),
+            (132, "sctp"),
+            (136, "udplite"),
+            (99, "unknown"),
+        ):
+            line = netfilter_line(change(NEW, 5, protocol=number))
+            self.assertTrue(line.startswith(f"    [NEW] {name:<8} {number} src="), line)
+
+    def test_an_icmp_tuple_that_is_cut(self) -> None:
+        """What is not there is 0; what comes before the protocol's own is skipped."""
+        whole = change(NEW, 77, protocol=1, status=8)
+        for length, words in ((56, "type=8 code=0 id=77"), (48, "type=8 code=0 id=77"), (40, "type=0 code=0 id=77")):
+            self.assertIn(words, netfilter_line(whole._replace(orig=whole.orig[:length])))
+        self.assertIn("type=0 code=0 id=0", netfilter_line(whole._replace(orig=whole.orig[:32])))
 
 
 class JsonTests(SynchronousTestCase):
@@ -79,6 +96,16 @@ class JsonTests(SynchronousTestCase):
         )
         self.assertEqual((found["time"], found["protocol"], found["group"]), ("2023-11-14T22:13:20.250Z", "tcp", "db"))
         self.assertNotIn("how", found)
+
+    def test_numbers(self) -> None:
+        """Traffic of either way where it is told, zero seconds, an id that is none."""
+        totals = Totals("db", "out", "tcp")
+        for told, shown in (((1, 2), True), ((-1, 3), True), ((4, -1), True), ((-1, -1), False)):
+            each = change(NEW, state=1)._replace(orig_packets=told[0], reply_packets=told[1], ident=-1, mark=-1)
+            found = json.loads(json_line(each, totals, 1, Ending(FIN, 0.0), 1.0))
+            self.assertEqual(("original_packets" in found, "reply_bytes" in found), (shown, shown))
+            self.assertEqual((found["id"], found["mark"], found["how"], found["duration_s"]), (0, 0, "fin", 0))
+        self.assertNotIn("duration_s", json.loads(json_line(each, totals, 1, Ending(FIN, -1.0), 1.0)))
 
     def test_an_end(self) -> None:
         """How, how long, how much; IPv6 in brackets; a client is the remote end of what it opened."""
