@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
+from netappliance.admin.series import added_up
 from netappliance.clusters.state import BackendState
 from netappliance.metrics.histogram import SESSION_DURATION_BUCKETS, Histogram
 from netappliance.process.build import this_build
@@ -269,7 +270,8 @@ class AccessLogCollector(Collector):
 
 class CombinedCollector(Collector):
     """
-    All families of all collectors, each name once: samples of the same family from several services are put together.
+    All families of all collectors, each name once: samples of the same family from several services are put together,
+    and added up where they have the same labels.
 
     A collector that raises loses its samples of this scrape, is counted and logged the first time; the page stays.
 
@@ -284,6 +286,7 @@ class CombinedCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every family once, sorted by name, and the aliases when they are asked for."""
         families: dict[str, Metric] = {}
+        several: dict[str, Metric] = {}
         for collector in list(self._collectors):
             try:
                 found = list(collector.collect())
@@ -294,6 +297,9 @@ class CombinedCollector(Collector):
                 known = families.setdefault(family.name, family)
                 if known is not family:
                     known.samples.extend(family.samples)
+                    several[known.name] = known
+        for family in several.values():
+            family.samples = added_up(family.samples)
         errors = counter("collector_errors", "Metric collectors that raised during a scrape.")
         errors.add_metric([], self._errors)
         families[errors.name] = errors

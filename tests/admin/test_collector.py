@@ -277,6 +277,14 @@ class CollectorTests(SynchronousTestCase):
         self.assertIn('listener="a",reason="filter"} 1.0', page)
         self.assertIn('listener="b",reason="filter"} 2.0', page)
 
+    def test_listeners_of_one_name_are_added_up(self) -> None:
+        """Those of sections of different kinds: a series comes once, or no scraper would take the page."""
+        self.appliance.collectors += [Extra("a", 1), Extra("b", 2), Extra("a", 4)]
+        page = self.page()
+        self.assertEqual(page.count('listener="a",reason="filter"}'), 1)
+        self.assertIn('listener="a",reason="filter"} 5.0', page)
+        self.assertIn('listener="b",reason="filter"} 2.0', page)
+
     def test_a_broken_collector_costs_only_itself(self) -> None:
         """The page stays, the failure is counted, and logged once."""
         self.appliance.collectors.append(Broken())
