@@ -150,6 +150,11 @@ class ReadTests(SynchronousTestCase):
         self.assertEqual((hello.versions, hello.groups, hello.signature_algorithms), ((), (), ()))
         self.assertEqual(said(hellos.hello(hellos.extension(43), hellos.extension(13))).versions, ())
 
+    def test_half_a_number_is_none(self) -> None:
+        """At the end of a list, which here is the end of all."""
+        self.assertEqual(said(hellos.hello(hellos.extension(43, b"\3\3\4\3"))).versions, (0x0304,))
+        self.assertEqual(said(hellos.hello(hellos.extension(10, b"\0\3\0\x1d\0"))).groups, (29,))
+
     def test_the_standard_library_is_understood(self) -> None:
         """With its name, its protocols, and its versions."""
         hello = said(hellos.said_by_ssl("Www.Example.org", ["h2", "http/1.1"]))
