@@ -21,7 +21,7 @@ from tests.integration.http_support import (
     response,
     wait_for,
 )
-from tests.integration.support import reset
+from tests.integration.support import BUDGET_S, reset
 
 #: what a request can ask its backend to do
 GOOD = ("plain", "chunked", "until-close", "closing", "slow", "split", "hint", "early", "big")
@@ -261,4 +261,4 @@ class StopTests(HttpProxyTestCase):
         backend.wait_requests(1)
         started = time.monotonic()
         self.assertEqual(proxy.stop(), 0)
-        self.assertLess(time.monotonic() - started, 4.0)
+        self.assertLess(time.monotonic() - started, BUDGET_S / 2)

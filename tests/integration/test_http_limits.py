@@ -174,7 +174,7 @@ class ConnectionTests(HttpProxyTestCase):
         self.front(full.getsockname()[1], cluster="connect_timeout = 200ms\nretries = 2\n")
         started = time.monotonic()
         self.assertEqual(self.ask(get()).status, 503)
-        self.assertLess(time.monotonic() - started, 3.0)
+        self.assertLess(time.monotonic() - started, BUDGET_S / 3)
 
     def test_an_upload_goes_to_a_living_backend_whole(self) -> None:
         """Nothing of it is consumed by attempts to connect to a dead one."""
@@ -197,7 +197,7 @@ class ConnectionTests(HttpProxyTestCase):
             self.assertEqual(client.read().body, b"POST / " + body)
 
     def test_an_honest_client_is_not_slowed_by_hundreds_of_slow_ones(self) -> None:
-        """They hold half a head each."""
+        """They hold half a head each; whoever waited for one of them would wait for request_timeout."""
         proxy = self.front(self.backend(), keys="request_timeout = 30s\n")
         slow = [self.client().send(b"GET / HTTP/1.1\r\nHo") for _ in range(300)]
         wait_for(lambda: proxy.metric("session_active") == 300, "300 slow clients")
@@ -205,7 +205,7 @@ class ConnectionTests(HttpProxyTestCase):
         started = time.monotonic()
         for _ in range(100):
             self.assertEqual(client.ask(get()).status, 200)
-        self.assertLess(time.monotonic() - started, 2.0)
+        self.assertLess(time.monotonic() - started, BUDGET_S)
         self.assertEqual(len(slow), 300)
 
 

@@ -70,4 +70,3 @@ def stable_hash(*parts: bytes) -> int:
         # the length keeps ("ab", "c") and ("a", "bc") apart
         hasher.update(len(part).to_bytes(4, "big") + part)
     return int.from_bytes(hasher.digest(), "big")
-
