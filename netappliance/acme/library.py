@@ -214,8 +214,11 @@ class LibraryAuthority:
         return self._nonsense(error)
 
     def _problem(self, error: messages.Error) -> AuthorityError:
-        code = error.code
-        result = RATE_LIMITED if code == "rateLimited" else AUTHORITY if code in (None, "serverInternal") else REFUSED
+        code, last = error.code, self._last
+        result = RATE_LIMITED if code == "rateLimited" else REFUSED
+        # words that the library does not know: the status says whose fault it is
+        if code == "serverInternal" or (code is None and (last is None or not 400 <= last.status_code < 500)):
+            result = AUTHORITY
         return AuthorityError(result, _shortened(str(error)), self._retry_after_s())
 
     def _nonsense(self, error: Exception) -> AuthorityError:

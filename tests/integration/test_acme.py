@@ -54,7 +54,10 @@ class AcmeTestCase(ProxyTestCase):
 
     def wait_ended(self, proxy: Proxy, result: str, count: int = 1) -> None:
         """Wait until so many orders ended so."""
-        wait_for(lambda: self.page(proxy)["orders"][result] >= count, f"{count} x {result}: {proxy.log()}", 60.0)
+        try:
+            wait_for(lambda: self.page(proxy)["orders"][result] >= count, f"{count} x {result}", 60.0)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {proxy.log()}") from None
 
     def certificate(self, name: str = "example.org") -> x509.Certificate:
         """The one in the store."""
@@ -114,13 +117,16 @@ class OrderTests(AcmeTestCase):
         self.assertEqual(len(list(self.store.glob("account-*"))), 1)
 
     def test_an_rsa_key_an_address_and_a_profile(self) -> None:
-        """Where they are asked for."""
-        more = "key_type = rsa\nemail = root@example.org\nprofile = shortlived\n"
-        proxy = self.proxy(self.config(self.authority(), more=more))
+        """Where they are asked for; a profile that there is none of is refused."""
+        pebble = self.authority()
+        more = "key_type = rsa\nemail = root@example.org\nprofile = tests\n"
+        proxy = self.proxy(self.config(pebble, more=more))
         self.wait_ended(proxy, "ok")
         self.assertEqual(self.certificate().public_key().key_size, 2048)  # type: ignore[union-attr]
-        life = self.certificate().not_valid_after_utc - self.certificate().not_valid_before_utc
-        self.assertEqual(round(life.total_seconds() / 86400), 6)
+        self.check_end(proxy)
+        proxy = self.proxy(self.config(pebble, more="profile = none\n"))
+        self.wait_ended(proxy, "refused")
+        self.assertIn("invalidProfile", self.page(proxy)["certificates"][0]["last_failure"]["why"])
 
     def test_an_account_is_bound_to_one_of_another_kind(self) -> None:
         """External account binding; without it such an authority makes none. And an order by hand."""

@@ -251,6 +251,8 @@ class FailureTests(AnswerCase):
         for kind, result in expected.items():
             self.fake.answers["/orders"] = problem(kind, 500)
             self.assertEqual(self.failed()[0], result, kind)
+        self.fake.answers["/orders"] = problem("ofTomorrow", 400)
+        self.assertEqual(self.failed()[0], "refused")
 
     def test_what_makes_no_sense_is_told_as_such(self) -> None:
         """At every step: no JSON, another shape, nothing."""
