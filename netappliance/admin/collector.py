@@ -9,18 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted.logger import Logger
 
 from netappliance import __version__
+from netappliance.admin.scrape import SlicedRegistry
 from netappliance.admin.series import added_up
 from netappliance.clusters.state import BackendState
 from netappliance.metrics.histogram import SESSION_DURATION_BUCKETS, Histogram
 from netappliance.process.build import this_build
 
 if TYPE_CHECKING:
+    from netappliance.clusters.backend import Backend
     from netappliance.clusters.cluster import Cluster
     from netappliance.dataplane.listener import StreamListener
     from netappliance.dataplane.plane import DataPlane
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     Listeners = Mapping[tuple[str, str], Sequence[StreamListener]]
 
 PREFIX = "netappliance_"
+#: backends whose samples are made without an interruption
+BACKENDS = 50
 
 _log = Logger()
 
@@ -178,17 +182,8 @@ class ClusterCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the backend families."""
         yield from self._handshakes()
-        labels = ["cluster", "backend"]
-        now = self._clock()
-        up = gauge("backend_up", "1 when the backend is up or full, 0 in its other states.", labels)
-        states = gauge("backend_state", "1 for the state that the backend is in, 0 for the others.", [*labels, "state"])
-        active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
-        connections = counter("backend_connections", "Connections made to the backend.", labels)
-        ejections = counter("backend_ejections", "Times that the backend became ejected.", labels)
-        panic = gauge("backend_panic", "1 while all backends are used because too few look well.", ["cluster"])
-        failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
-        checks = counter("backend_health_checks", "Active health checks of the backend.", [*labels, "result"])
         opened = counter("backend_fail_open", "Choices made although every backend looked broken.", ["cluster"])
+        panic = gauge("backend_panic", "1 while all backends are used because too few look well.", ["cluster"])
         unresolved = counter("backend_resolve_failures", "Host names of backends that did not resolve.", ["cluster"])
         spent = counter(
             "backend_retry_budget_exceeded", "Retries that were not made: too many were retries already.", ["cluster"]
@@ -200,21 +195,14 @@ class ClusterCollector(Collector):
             unresolved.add_metric([name], cluster.resolve_failures_total)
             panic.add_metric([name], int(cluster.panic))
             spent.add_metric([name], cluster.retry_budget.exceeded_total)
-            for backend in cluster.backends:
-                key = [name, backend.id]
-                state = backend.state(now)
-                up.add_metric(key, int(state in (BackendState.UP, BackendState.FULL)))
-                for one in BackendState:
-                    states.add_metric([*key, one.value], int(one is state))
-                active.add_metric(key, backend.active)
-                connections.add_metric(key, backend.connections_total)
-                ejections.add_metric(key, backend.ejections_total)
-                failures.add_metric(key, backend.failures_total)
-                if cluster.section.health_check is not None:
-                    checks.add_metric([*key, "success"], backend.checks_passed_total)
-                    checks.add_metric([*key, "failure"], backend.checks_failed_total)
-        yield from (up, states, active, connections, failures, ejections, checks)
         yield from (opened, panic, unresolved, spent, connect)
+        yield from _backend_families(())
+        for name, cluster in self._clusters.items():
+            backends = list(cluster.backends)
+            checked = cluster.section.health_check is not None
+            for start in range(0, len(backends), BACKENDS):
+                some = [(name, backend, checked) for backend in backends[start : start + BACKENDS]]
+                yield from _backend_families(some, self._clock())
 
     def _handshakes(self) -> Iterator[Metric]:
         shaken = counter("backend_tls_handshakes", "TLS handshakes with backends.", ["cluster", "result"])
@@ -225,6 +213,36 @@ class ClusterCollector(Collector):
                     shaken.add_metric([name, result], count)
                 resumed.add_metric([name], cluster.handshakes.resumed_total)
         yield from (shaken, resumed)
+
+
+def _backend_families(some: Iterable[tuple[str, Backend, bool]], now: float = 0.0) -> Iterator[Metric]:
+    """
+    Yield the families of backends with these ones' samples.
+
+    :param some: (cluster, backend, whether there are health checks). :param now: monotonic seconds.
+    """
+    labels = ["cluster", "backend"]
+    up = gauge("backend_up", "1 when the backend is up or full, 0 in its other states.", labels)
+    states = gauge("backend_state", "1 for the state that the backend is in, 0 for the others.", [*labels, "state"])
+    active = gauge("backend_active", "Sessions and connection attempts that the backend has now.", labels)
+    connections = counter("backend_connections", "Connections made to the backend.", labels)
+    ejections = counter("backend_ejections", "Times that the backend became ejected.", labels)
+    failures = counter("backend_failures", "Connections to the backend that failed or broke.", labels)
+    checks = counter("backend_health_checks", "Active health checks of the backend.", [*labels, "result"])
+    for name, backend, checked in some:
+        key = [name, backend.id]
+        state = backend.state(now)
+        up.add_metric(key, int(state in (BackendState.UP, BackendState.FULL)))
+        for one in BackendState:
+            states.add_metric([*key, one.value], int(one is state))
+        active.add_metric(key, backend.active)
+        connections.add_metric(key, backend.connections_total)
+        ejections.add_metric(key, backend.ejections_total)
+        failures.add_metric(key, backend.failures_total)
+        if checked:
+            checks.add_metric([*key, "success"], backend.checks_passed_total)
+            checks.add_metric([*key, "failure"], backend.checks_failed_total)
+    yield from (up, states, active, connections, failures, ejections, checks)
 
 
 class ProcessFacts(Collector):
@@ -285,19 +303,29 @@ class CombinedCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once, sorted by name, and the aliases when they are asked for."""
+        return (family for family in self.steps() if family is not None)
+
+    def steps(self) -> Iterator[Metric | None]:
+        """Yield them likewise, and None where the work may be interrupted."""
         families: dict[str, Metric] = {}
+        owners: dict[str, Collector] = {}
         several: dict[str, Metric] = {}
         for collector in list(self._collectors):
+            found = []
             try:
-                found = list(collector.collect())
+                for family in collector.collect():
+                    found.append(family)
+                    yield None
             except Exception:  # noqa: BLE001 - a plug-in's collector must not take the page down
                 self._failed(collector)
                 continue
             for family in found:
                 known = families.setdefault(family.name, family)
+                owner = owners.setdefault(family.name, collector)
                 if known is not family:
                     known.samples.extend(family.samples)
-                    several[known.name] = known
+                    if owner is not collector:
+                        several[known.name] = known
         for family in several.values():
             family.samples = added_up(family.samples)
         errors = counter("collector_errors", "Metric collectors that raised during a scrape.")
@@ -383,10 +411,10 @@ def own_collectors(
 
 def make_registry(
     own: Iterable[Collector], added: Iterable[Collector], *, quilkin_aliases: bool = False
-) -> CollectorRegistry:
+) -> SlicedRegistry:
     """Return the registry of the admin page: our own collectors, the process's, and those that services add."""
     everything = _Chain(own, added)
-    registry = CollectorRegistry(auto_describe=False)
+    registry = SlicedRegistry()
     registry.register(CombinedCollector(everything, quilkin_aliases=quilkin_aliases))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

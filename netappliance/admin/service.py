@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from netappliance.admin.redaction import redact
+from netappliance.admin.scrape import SlicedRegistry
 from netappliance.admin.section import AdminSection
 from netappliance.admin.site import AdminSite, Page, config_page, live_page, metrics_page, ready_page
 from netappliance.admin.token import TokenGuard, load_token
@@ -34,7 +34,7 @@ class AdminService(MultiService):
     def __init__(
         self,
         section: AdminSection,
-        registry: CollectorRegistry,
+        registry: SlicedRegistry,
         obstacle: Callable[[], str],
         configuration: Configuration,
         pages: Mapping[str, Callable[[Callable[[Request], bool]], Page]],
@@ -53,10 +53,10 @@ class AdminService(MultiService):
             idle_timeout_s=section.idle_timeout_s,
             max_body_bytes=section.max_body_size,
         )
-        self.site.add_page("/metrics", metrics_page(self.registry))
+        self.site.add_page("/metrics", metrics_page(self.registry, reactor))
         self.site.add_page("/live", live_page())
         self.site.add_page("/ready", ready_page(obstacle))
-        self.site.add_page("/config", config_page(lambda: redact(configuration.text())))
+        self.site.add_page("/config", config_page(redact(configuration.text())))
         self.listeners = [ListeningService("admin", endpoint.text, self.site, reactor) for endpoint in section.listen]
         for listener in self.listeners:
             listener.setServiceParent(self)

@@ -6,19 +6,21 @@ Reading needs no token; every page that changes state must ask :class:`netapplia
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from html import escape
 from typing import Any, cast
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, generate_latest
-from prometheus_client.registry import CollectorRegistry
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 
+from netappliance.admin.scrape import SlicedRegistry, scrape
 from netappliance.endpoints.bounded_site import BoundedSite
 
 _CONTENT_POLICY = (
@@ -163,17 +165,18 @@ class AdminSite(BoundedSite):
         return f"<!DOCTYPE html><html lang=en><title>netappliance</title><h1>netappliance</h1><ul>{rows}</ul>".encode()
 
 
-def metrics_page(registry: CollectorRegistry) -> Page:
+def metrics_page(registry: SlicedRegistry, reactor: Any) -> Page:
     """``/metrics`` in the format that Accept asks for: Prometheus text 0.0.4 unless the scraper knows better."""
 
-    def answer(request: Request) -> bytes:
+    def answer(request: Request) -> Deferred[bytes]:
         accept = (request.getHeader(b"Accept") or b"")[:1024].decode("latin-1")
         try:
             encoder, content_type = choose_encoder(accept)
         except (ValueError, TypeError):  # a version that is not a number
             encoder, content_type = generate_latest, CONTENT_TYPE_PLAIN_0_0_4
         request.setHeader(b"Content-Type", content_type.encode("ascii", "replace"))
-        return encoder(registry)
+        text = scrape(registry.steps(), encoder, time.monotonic, partial(deferLater, reactor, 0))
+        return Deferred.fromCoroutine(text)
 
     return Page(answer, "metrics for Prometheus")
 
@@ -200,6 +203,7 @@ def ready_page(readiness: Callable[[], str]) -> Page:
     return Page(answer, "200 when new sessions are welcome, 503 while starting or draining")
 
 
-def config_page(render: Callable[[], str]) -> Page:
+def config_page(text: str) -> Page:
     """``/config``: the effective configuration as ini text, secrets replaced."""
-    return Page(lambda _request: render().encode("utf-8", "backslashreplace"), "the effective configuration")
+    encoded = text.encode("utf-8", "backslashreplace")
+    return Page(lambda _request: encoded, "the effective configuration")

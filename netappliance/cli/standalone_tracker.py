@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.registry import Collector
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 
+from netappliance.admin.scrape import SlicedRegistry
 from netappliance.admin.site import HTML, AdminSite, Page, live_page, metrics_page
 from netappliance.endpoints.listening import ListeningService
 from netappliance.process.signals import on_signals
@@ -35,13 +36,13 @@ class StandaloneService(MultiService):
         reactor: Any,
     ) -> None:
         super().__init__()
-        self.registry = CollectorRegistry()
+        self.registry = SlicedRegistry()
         for collector in (*collectors, ProcessCollector(registry=None), PlatformCollector(registry=None)):
             self.registry.register(collector)
         self.site = AdminSite(reactor=reactor, label=landing[0])
         self.site.add_page("/live", live_page())
         self.site.add_page("/", Page(lambda _request: landing_page(landing[0], path, landing[1]), content_type=HTML))
-        self.site.add_page(path, metrics_page(self.registry))
+        self.site.add_page(path, metrics_page(self.registry, reactor))
         tracker.setServiceParent(self)
         self.listeners = [ListeningService(landing[0], each, self.site, reactor) for each in listen]
         for listener in self.listeners:

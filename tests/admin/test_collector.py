@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -19,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.admin.collector import make_registry, own_collectors
+from netappliance.admin.scrape import SlicedRegistry
 from netappliance.clusters.retry_budget import RetryBudget
 from netappliance.clusters.state import BackendState
 from netappliance.dataplane.accept_queue import AcceptQueue
@@ -102,7 +102,7 @@ class FakeAppliance:
         self.status.ready = True
         self.access_log: AccessLog | None = None
 
-    def registry(self, *, quilkin_aliases: bool = False) -> CollectorRegistry:
+    def registry(self, *, quilkin_aliases: bool = False) -> SlicedRegistry:
         """Return what the admin page would show."""
         return make_registry(self.own_collectors(), self.collectors, quilkin_aliases=quilkin_aliases)
 

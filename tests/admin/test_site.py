@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import Counter
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
@@ -12,6 +12,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.admin.scrape import SlicedRegistry
 from netappliance.admin.site import AdminSite, Page, config_page, live_page, metrics_page, ready_page, refusal
 from netappliance.endpoints.bounded_site import BoundedChannel
 
@@ -58,13 +59,13 @@ class SiteTests(SynchronousTestCase):
             reactor=self.clock, max_connections=2, request_timeout_s=5, idle_timeout_s=20, max_body_bytes=100
         )
         self.site.doStart()
-        self.registry = CollectorRegistry()
+        self.registry = SlicedRegistry()
         Counter("things", "Things.", registry=self.registry).inc(3)
         self.why = "starting"
-        self.site.add_page("/metrics", metrics_page(self.registry))
+        self.site.add_page("/metrics", metrics_page(self.registry, self.clock))
         self.site.add_page("/live", live_page())
         self.site.add_page("/ready", ready_page(lambda: self.why))
-        self.site.add_page("/config", config_page(lambda: "[admin]\n"))
+        self.site.add_page("/config", config_page("[admin]\n"))
 
     def tearDown(self) -> None:
         self.site.doStop()
