@@ -28,8 +28,9 @@ def run() -> None:
         served = bench.folder / "served" / "localhost.pem"
         authority = tls_scanners.write_site(bench.folder)
         proxy = http_peers.ours(bench, backends.small_answers(bench), tls=served)
-        scan(proxy, bench.folder / "ca.pem")
-        replacements(proxy, authority, served)
+        root = bench.folder / "ca.pem"
+        scan(proxy, root)
+        replacements(proxy, authority, root.read_bytes(), served)
         for log in bench.folder.glob("*.log"):
             if "Traceback" in log.read_text(errors="replace"):
                 raise RuntimeError(f"there is a traceback:\n{log.read_text(errors='replace')[-3000:]}")
@@ -48,10 +49,10 @@ def scan(proxy: Running, ca: Path) -> None:
         raise RuntimeError(f"testssl.sh found {found}")
 
 
-def replacements(proxy: Running, authority: Authority, served: Path) -> None:
+def replacements(proxy: Running, authority: Authority, trusted: bytes, served: Path) -> None:
     """No handshake fails, no kept connection breaks."""
     memory, started = proxy.rss_bytes(), time.monotonic()
-    with Handshakes(proxy.port, authority) as load:
+    with Handshakes(proxy.port, trusted) as load:
         for number in range(REPLACEMENTS):
             serial = replace(served, authority, kind="rsa" if number % 2 else "ecdsa")
             deadline = time.monotonic() + TAKEN_UP_S

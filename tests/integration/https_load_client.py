@@ -17,14 +17,15 @@ class Handshakes:
     """
     Threads that shake hands again and again, with one request each, and threads that ask on kept connections.
 
-    :ivar asked: requests that were answered. :ivar failures: of any kind.
+    :param trusted: certificates (PEM) of authorities. :ivar asked: requests that were answered.
+    :ivar failures: of any kind.
     """
 
-    def __init__(self, port: int, authority: Authority, *, fresh: int = 3, kept: int = 2) -> None:
+    def __init__(self, port: int, trusted: bytes, *, fresh: int = 3, kept: int = 2) -> None:
         self.port = port
         self.asked = 0
         self.failures: list[str] = []
-        self._context = ssl.create_default_context(cadata=authority.pem.decode())
+        self._context = ssl.create_default_context(cadata=trusted.decode())
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number < kept,)) for number in range(fresh + kept)]

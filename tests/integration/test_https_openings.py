@@ -203,6 +203,15 @@ class OldProtocolTests(OpeningTestCase):
             said = self.s_client("-tls1_2", "-cipher", f"{cipher}:@SECLEVEL=0")
             self.assertIn("alert handshake failure", said, cipher)
 
+    def test_the_order_of_ciphers_is_ours(self) -> None:
+        """In both versions; but who likes ChaCha20 most has no fast AES, and gets it."""
+        self.start()
+        aes, chacha = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"
+        for order in (f"{aes}:ECDHE-ECDSA-AES256-GCM-SHA384", f"ECDHE-ECDSA-AES256-GCM-SHA384:{aes}"):
+            self.assertIn(f"Cipher is {aes}", self.s_client("-tls1_2", "-cipher", order))
+        self.assertIn(f"Cipher is {chacha}", self.s_client("-tls1_2", "-cipher", f"{chacha}:{aes}"))
+        self.assertIn(f"Cipher is {aes}", self.s_client("-tls1_2", "-cipher", f"{aes}:{chacha}"))
+
     def test_modern_has_no_1_2(self) -> None:
         """tls_profile = modern."""
         self.start("tls_profile = modern")

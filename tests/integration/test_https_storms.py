@@ -86,7 +86,7 @@ class ReplacedCertificateTests(HttpProxyTestCase):
         serial = replace(served, authority)
         self.transport = Tls(f"certificates = {folder}\nstrict_sni = no\n")
         proxy = self.front(self.backend())
-        with Handshakes(self.port, authority) as load:
+        with Handshakes(self.port, authority.pem) as load:
             for number in range(self.COUNT):
                 self.assertEqual(load.serial(), serial)
                 serial = replace(served, authority, kind="rsa" if number % 5 == 4 else "ecdsa")

@@ -43,6 +43,7 @@ class TcpTestCase(ProxyTestCase):
         lines = "\n".join(f"    127.0.0.1:{peer if isinstance(peer, int) else peer.port}" for peer in peers)
         head = f"[appliance]\naccess_log = access.log\nshutdown_grace = 1s\n{appliance}\n"
         back = f"[cluster c]\nbackends =\n{lines}\n{cluster}\n"
+        keys = self.transport.tcp_keys + keys
         config = f"{head}{back}[tcp front]\nlisten = tcp:{port}:interface=127.0.0.1\ncluster = c\n{keys}\n"
         return self.proxy(config, prefix), port
 
@@ -235,6 +236,7 @@ class EndingTests(TcpTestCase):
             client = self.connect(port)
             client.sendall(b"x")
             self.assertEqual(client.recv(1), b"x")
+            client.shutdown(socket.SHUT_WR)
             client.close()
         proxy.wait_closed("client/data/fin", 4)
         self.assertEqual(proxy.metric("backend_failures_total", backend=f"127.0.0.1:{dead}"), 1)
@@ -278,7 +280,7 @@ class EndingTests(TcpTestCase):
         port = free_ports(1)[0]
         config = (
             f"[cluster c]\nbackends = 127.0.0.1:{peer.port} max_connections=1\n"
-            f"[tcp front]\nlisten = tcp:{port}:interface=127.0.0.1\ncluster = c\n"
+            f"[tcp front]\nlisten = tcp:{port}:interface=127.0.0.1\ncluster = c\n{self.transport.tcp_keys}"
         )
         proxy = self.proxy(config)
         first = self.connect(port)

@@ -41,6 +41,11 @@ class Transport:
         return ""
 
     @property
+    def tcp_keys(self) -> str:
+        """Further lines of a [tcp] section."""
+        return ""
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables for curl, git and others."""
         return {}
@@ -91,6 +96,11 @@ class Tls(Transport):
     def keys(self) -> str:
         """Hosts of requests are whatever the tests say."""
         return self._keys or f"certificates = {self.folder}/served\nstrict_sni = no\n"
+
+    @property
+    def tcp_keys(self) -> str:
+        """The same certificate."""
+        return f"tls = yes\ncertificates = {self.folder}/served\n"
 
     @property
     def environment(self) -> dict[str, str]:
