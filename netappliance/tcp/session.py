@@ -381,7 +381,8 @@ class TcpSession(Session, HandshakeOwner):
             return
         self.tx_bytes = backend.sent
         self.rx_bytes = backend.received
-        self.last_active = max(client.last, backend.last, self.last_active)
+        last = max(client.last, backend.last)
+        self.last_active = max(last, self.last_active)
 
     def _undelivered(self) -> bool:
         backend = self._backend_leg
