@@ -113,7 +113,7 @@ class SessionTable:
         for observer in self.observers:
             try:
                 answer: Any = observer.session_opened(session)
-                if not isinstance(answer, str | None):
+                if answer is not None and not isinstance(answer, str):
                     raise TypeError(f"session_opened returned {type(answer).__name__}, not a text or None")
             except Exception:  # noqa: BLE001 - a plug-in's crash is contained
                 self._observer_failed(observer)
