@@ -190,7 +190,7 @@ class Cluster:
             if fresh or fresh_backups:
                 usable, backups = fresh, fresh_backups
         if usable:
-            return usable[0] if len(usable) == 1 else self._primary.choose(usable, key, now)
+            return self._primary.choose(usable, key, now)
         if backups:
             return self._backup.choose(backups, key, now)
         # those that look well are full: that is no reason to try the broken ones

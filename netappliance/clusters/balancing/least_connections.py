@@ -51,6 +51,8 @@ class LeastConnections(Policy):
 
     def choose(self, backends: Sequence[Backend], key: bytes, now: float) -> Backend:
         """Take the least loaded, or the next in turn of several."""
+        if len(backends) == 1:
+            return backends[0]
         heap = self._heap
         if backends is not self._known or len(heap) > 8 * len(backends) + 64:
             heap = self._take_up(backends)
