@@ -185,7 +185,8 @@ class Columns:
         else:
             states = bytes((NO_STATE,)) * count
             gauges = run.low_status().translate(_DATAGRAM_GAUGE)
-        for (host, totals), gauge in zip(places, gauges, strict=True):
+        for index, (host, totals) in enumerate(places):
+            gauge = gauges[index]
             host.gauges[gauge] += 1
             totals.gauges[gauge] += 1
         self._keys[first:end] = keys

@@ -31,7 +31,10 @@ class Group:
         """True when a connection with that remote end and service port belongs to the group."""
         if self.port and self.port != port:
             return False
-        return any(len(low) == len(packed) and low <= packed <= high for low, high in self.networks)
+        for low, high in self.networks:  # noqa: SIM110 - a generator costs more than the rest
+            if len(low) == len(packed) and low <= packed <= high:
+                return True
+        return False
 
 
 def group_rule(line: str) -> Group:
@@ -105,7 +108,7 @@ class Places:
         key = without_port(orig)
         if translated:
             key += reply[: port_offset(orig) + 4]
-        return self._cache.get(key) or self._remember(self._cache, key, ends(orig), ends(reply), now)
+        return self._cache.get(key) or self._remember(self._cache, key, self.place_of(ends(orig), ends(reply), now))
 
     def find_all(self, ways: list[bytes], now: float) -> list[Place]:
         """
@@ -125,15 +128,17 @@ class Places:
         wide = len(way) // 2 - 1
         source, destination, protocol = way[:wide], way[wide:-3], way[-1]
         port = way[-3] << 8 | way[-2]
-        there, back = Ends(source, destination, protocol, 0, port), Ends(destination, source, protocol, port, 0)
-        return self._remember(self._ways, way, there, back, now)
+        if self._is_local(source):
+            place = self._place(destination, port, "out", port, protocol, now)
+        elif self._is_local(destination):
+            place = self._place(source, 0, "in", port, protocol, now)
+        else:
+            place = self._place(destination, port, "forward", port, protocol, now)
+        return self._remember(self._ways, way, place)
 
-    def _remember(
-        self, cache: dict[bytes, Place], key: bytes, orig: Ends | None, reply: Ends | None, now: float
-    ) -> Place:
+    def _remember(self, cache: dict[bytes, Place], key: bytes, place: Place) -> Place:
         if len(cache) >= CACHE:
             self._forget()
-        place = self.place_of(orig, reply, now)
         place = cache[key] = self._places.setdefault(place, place)
         return place
 
@@ -166,13 +171,17 @@ class Places:
         if orig is None or reply is None:
             return self._ignored[False]
         packed, port, direction = self.remote(orig, reply)
-        tcp = orig.protocol == TCP
+        return self._place(packed, port, direction, orig.destination_port, orig.protocol, now)
+
+    def _place(self, packed: bytes, port: int, direction: str, service: int, protocol: int, now: float) -> Place:
+        """Return the place of a connection by its remote end and the port that it was opened to."""
+        tcp = protocol == TCP
         for rule in self._ignore:
             if rule(packed, port):
                 return self._ignored[tcp]
-        group = self.group_of(packed, orig.destination_port if direction == "in" else port)
+        group = self.group_of(packed, service if direction == "in" else port)
         host = self.hosts.find(packed, port, now) if tcp else self._no_host
-        return host, self.totals_of(group, direction, protocol_name(orig.protocol))
+        return host, self.totals_of(group, direction, protocol_name(protocol))
 
     def totals_of(self, group: str, direction: str, protocol: str) -> Totals:
         """Return the totals of one key, made at first use."""
