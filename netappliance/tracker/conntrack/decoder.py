@@ -88,7 +88,7 @@ class Decoder:
                 done = done or kind == NLMSG_DONE
                 errno = errno or refusal(data, offset, length)
             offset += (length + 3) & ~3
-        return Batch(changes, done, errno, malformed + (0 < size - offset < 16))
+        return Batch(changes, done, errno, malformed + (offset < size))
 
     def dump(self, data: bytes) -> Dump:
         """Decode a receive of a dump: entries of one layout together."""

@@ -228,6 +228,19 @@ class RunTests(SynchronousTestCase):
         self.compare(self.plain(12), (), (gone,))
         self.compare(self.plain(12), (), (new, gone, change(NEW, 5, state=1, ident=6)))
 
+    def test_entries_that_are_all_known(self) -> None:
+        """Those of which the dump says something new take it, the others stay."""
+        for odd in (1, 5, 12):
+            for more in ({"state": 9}, {"status": 0x20F}, {"ident": 99}, {}):
+                known = []
+                for port in range(1, 13):
+                    told = {"state": port % 10, "status": port & 0xF, "ident": port}
+                    known.append(change(NEW, port, **{**told, **(more if port == odd else {})}))
+                self.compare(self.plain(12), tuple(known))
+                self.compare(self.plain(12), (), tuple(known))
+        datagrams = [message(UPDATE, port, protocol=17, status=2) for port in range(1, 13)]
+        self.compare(datagrams, tuple(change(NEW, port, protocol=17, status=2 * (port % 2)) for port in range(1, 13)))
+
     def test_an_entry_that_comes_twice(self) -> None:
         """The kernel's walk may meet one again."""
         self.compare(self.plain(12) + self.plain(12))
