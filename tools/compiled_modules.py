@@ -36,6 +36,7 @@ ROOMS = (
     "http/routing/",
     "http/statistics.py",
     "http/streams/",
+    "logs/dates.py",
     "metrics/",
     "proxy_protocol/",
     "sessions/",

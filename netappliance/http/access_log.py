@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from json.encoder import encode_basestring_ascii as quote
+from typing import Final
 
 from netappliance.http import fields
 from netappliance.http.record import Record, RequestLog
+from netappliance.http.routing.route import Route
+from netappliance.http.streams.session import HttpSession
 from netappliance.logs.access_log import AccessLog, bare, notes_text
-from netappliance.sessions.reasons import SHUTDOWN, haproxy_letters
+from netappliance.logs.dates import Milliseconds
+from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
 from netappliance.sessions.session import format_address
 
 #: characters of a request's target, host and such that go into a line
@@ -19,13 +24,14 @@ class AccessLogLines(RequestLog):
     """Writes a line for each request, in the log's format."""
 
     def __init__(self, log: AccessLog) -> None:
-        self._log = log
-        self._make = json_line if log.log_format == "json" else common_line
+        self._put: Callable[[str], None] = log.put
+        self._wall: Callable[[], float] = log.wall
+        self._json = JsonLines() if log.log_format == "json" else None
 
     def write(self, record: Record, seconds: float) -> None:
         """Write the line of an exchange that lasted so long."""
-        log = self._log
-        log.put(self._make(record, log.wall() - seconds, seconds))
+        lines, started = self._json, self._wall() - seconds
+        self._put(common_line(record, started, seconds) if lines is None else lines.line(record, started, seconds))
 
 
 def _text(value: bytes) -> str:
@@ -38,43 +44,79 @@ def _origin(record: Record) -> str:
     return identity.believed(request) if identity is not None and identity.trusted and request is not None else ""
 
 
-def json_line(record: Record, started: float, seconds: float) -> str:
+class JsonLines:
     """
-    Return one JSON object with a fixed order of fields; all that is not printable ASCII is escaped.
+    One JSON object with a fixed order of fields for each request; all that is not printable ASCII is escaped.
 
-    :param started: seconds since the epoch. Durations are seconds, bytes are of this request alone; ``request_s`` is
-        the time that the head took to come, ``status`` 0 when none was sent.
+    What is the same for all requests of a session, to a route or with an ending is made once.
     """
-    session, request, route = record.session, record.request, record.route
-    reason = record.reason or SHUTDOWN
-    side, phase, cause = reason
-    date = datetime.fromtimestamp(started, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    notes = notes_text(record.notes) if record.notes else ""
-    origin = _origin(record)
-    told = f'"origin":{quote(origin)},' if origin else ""
-    request_s = max(0.0, record.started - session.head_began)
-    asked = (
-        ""
-        if request is None
-        else (
-            f'"method":{_text(request.method)},"host":{_text(request.authority)},"target":{_text(request.target)},'
-            f'"version":"1.{request.minor}",'
+
+    def __init__(self) -> None:
+        self._dates = Milliseconds()
+        self._reason: CloseReason | None = None
+        self._reason_text = ""
+
+    def line(self, record: Record, started: float, seconds: float) -> str:
+        """
+        Return the line with its newline.
+
+        :param started: seconds since the epoch. Durations are seconds, bytes are of this request alone; ``request_s``
+            is the time that the head took to come, ``status`` 0 when none was sent.
+        """
+        session, request, route, backend = record.session, record.request, record.route, record.backend
+        texts = session.log_texts
+        if texts is None:
+            texts = session.log_texts = _of_session(session)
+        reason = record.reason or SHUTDOWN
+        if reason is not self._reason:
+            self._reason, self._reason_text = reason, _of_reason(reason)
+        kind = session.kind if record.status != 101 else record.kind
+        origin = _origin(record) if session.identity is not None and session.identity.trusted else ""
+        told = f'"origin":{quote(origin)},' if origin else ""
+        asked = (
+            ""
+            if request is None
+            else (
+                f'"method":{_text(request.method)},"host":{_text(request.authority)},"target":{_text(request.target)},'
+                f'"version":"1.{request.minor}",'
+            )
         )
-    )
-    tls = session.tls.log_text() if session.tls is not None else ""
+        tls = session.tls.log_text() if session.tls is not None else ""
+        notes = notes_text(record.notes) if record.view is not None and record.notes else ""
+        return (
+            f'{{"id":{session.id},"kind":"{kind}",{texts[0]}{told}{texts[1]}{_text(record.request_id)},{tls}{asked}'
+            f'"status":{record.status},{_NO_ROUTE if route is None else route.log_text or _of_route(route)}'
+            f'{quote(backend.id) if backend is not None else _EMPTY},"start":"{self._dates.text(started)}",'
+            f'"duration_s":{_seconds(seconds)},"request_s":{_seconds(record.started - session.head_began)},'
+            f'"connect_s":{_seconds(record.connect_s)},"first_byte_s":{_seconds(record.first_byte_s)},'
+            f'"rx_bytes":{record.rx_bytes},"tx_bytes":{record.tx_bytes},"sent_bytes":{record.sent_bytes},'
+            f'"retries":{record.retries},{self._reason_text}{notes}}}\n'
+        )
+
+
+_EMPTY: Final = '""'
+_NO_ROUTE: Final = '"route":"","cluster":"","backend":'
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.6f}" if value > 0.0 else "0.000000"
+
+
+def _of_session(session: HttpSession) -> tuple[str, str]:
     return (
-        f'{{"id":{session.id},"kind":{quote(record.kind)},"listener":{quote(session.listener)},'
-        f'"client":{quote(format_address(session.client))},{told}"local":{quote(format_address(session.local))},'
-        f'"request_id":{_text(record.request_id)},{tls}{asked}"status":{record.status},'
-        f'"route":{quote(route.name if route is not None else "")},'
-        f'"cluster":{quote(route.cluster if route is not None else "")},'
-        f'"backend":{quote(record.backend.id if record.backend is not None else "")},'
-        f'"start":"{date}Z","duration_s":{seconds:.6f},"request_s":{request_s:.6f},"connect_s":{record.connect_s:.6f},'
-        f'"first_byte_s":{record.first_byte_s:.6f},"rx_bytes":{record.rx_bytes},'
-        f'"tx_bytes":{record.tx_bytes},"sent_bytes":{record.sent_bytes},'
-        f'"retries":{record.retries},"side":"{side.value}","phase":"{phase.value}","cause":"{cause.value}",'
-        f'"code":"{haproxy_letters(reason)}"{notes}}}\n'
+        f'"listener":{quote(session.listener)},"client":{quote(format_address(session.client))},',
+        f'"local":{quote(format_address(session.local))},"request_id":',
     )
+
+
+def _of_route(route: Route) -> str:
+    route.log_text = text = f'"route":{quote(route.name)},"cluster":{quote(route.cluster)},"backend":'
+    return text
+
+
+def _of_reason(reason: CloseReason) -> str:
+    side, phase, cause = reason
+    return f'"side":"{side.value}","phase":"{phase.value}","cause":"{cause.value}","code":"{haproxy_letters(reason)}"'
 
 
 def common_line(record: Record, started: float, seconds: float) -> str:

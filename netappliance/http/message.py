@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -121,7 +122,6 @@ class Answer:
     body: bytes | None = None
 
 
-@dataclass(slots=True)
 class Exchange:
     """
     One request and its response, as filters see it.
@@ -130,8 +130,7 @@ class Exchange:
         as text (from the PROXY header or a trusted X-Forwarded-For where there is one); empty for a unix socket.
     :ivar listener: section name. :ivar port: where we listen (0 for a unix socket).
     :ivar secure: the client speaks TLS.
-    :ivar route: the route's section name. :ivar cluster: its cluster or empty. :ivar captures: groups of the route's
-        host, then of its path (bytes), in order; ``$1`` is the first.
+    :ivar route: the route's section name. :ivar cluster: its cluster or empty.
     :ivar now: monotonic seconds. :ivar request_id: X-Request-Id, ASCII.
     :ivar tls: what the handshake with the client came to, its verified certificate for one; None without TLS.
     :ivar notes: what filters want in the access log: field -> value. :ivar state: filter -> whatever it keeps for
@@ -139,17 +138,52 @@ class Exchange:
     :ivar reached: how many of the route's filters the request got to; kept by the chain.
     """
 
-    request: Request
-    client: str
-    listener: str
-    port: int
-    secure: bool
-    route: str
-    cluster: str
-    captures: tuple[bytes, ...]
-    now: float
-    request_id: bytes
-    tls: TlsFacts | None = None
-    notes: dict[str, Any] = field(default_factory=dict)
-    state: dict[Any, Any] = field(default_factory=dict)
-    reached: int = 0
+    def __init__(
+        self,
+        request: Request,
+        client: str,
+        listener: str,
+        port: int,
+        secure: bool,
+        route: str,
+        cluster: str,
+        captures: tuple[bytes, ...] | Callable[[bytes, bytes], tuple[bytes, ...]],
+        now: float,
+        request_id: bytes,
+        tls: TlsFacts | None = None,
+    ) -> None:
+        """
+        Take what is known.
+
+        :param captures: they, or what finds them in the request's host and path as they are now.
+        """
+        self.request = request
+        self.client = client
+        self.listener = listener
+        self.port = port
+        self.secure = secure
+        self.route = route
+        self.cluster = cluster
+        self.now = now
+        self.request_id = request_id
+        self.tls = tls
+        self.notes: dict[str, Any] = {}
+        self.state: dict[Any, Any] = {}
+        self.reached = 0
+        self._captures: tuple[bytes, ...] | None = None
+        self._find: Callable[[bytes, bytes], tuple[bytes, ...]] | None = None
+        if isinstance(captures, tuple):
+            self._captures = captures
+        else:
+            self._find = captures
+        # what the route was found by, whatever filters make of it
+        self._host, self._target = request.host, request.target
+
+    @property
+    def captures(self) -> tuple[bytes, ...]:
+        """Groups of the route's host, then of its path, in order, found when first asked for; ``$1`` is the first."""
+        found, find = self._captures, self._find
+        if found is None:
+            found = find(self._host, self._target.partition(b"?")[0]) if find is not None else ()
+            self._captures = found
+        return found

@@ -63,7 +63,7 @@ class Record(StreamUser):
             identity.secure(request),
             route.name,
             route.cluster,
-            route.captures(request.host, request.path),
+            route.captures,
             self.started,
             self.request_id,
             session.tls,

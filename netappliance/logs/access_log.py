@@ -12,6 +12,7 @@ from typing import Any
 from zope.interface import implementer
 
 from netappliance.interfaces import IConnectionObserver
+from netappliance.logs.dates import Milliseconds
 from netappliance.logs.line_log import CallLater, LineLog
 from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
@@ -43,8 +44,7 @@ class JsonLines:
     """
 
     def __init__(self) -> None:
-        self._second = -1
-        self._date = ""
+        self._dates = Milliseconds()
 
     def __call__(self, session: Session, started: float) -> str:
         """:param started: wall-clock seconds since the epoch. :return: the line with its newline."""
@@ -55,19 +55,12 @@ class JsonLines:
         return (
             f'{{"id":{session.id},"kind":{quote(session.kind)},"listener":{quote(session.listener)},'
             f'"client":{quote(format_address(session.client))},"local":{quote(format_address(session.local))},'
-            f'"cluster":{quote(session.cluster)},"backend":{quote(backend)},"start":"{self._rfc3339(started)}",'
+            f'"cluster":{quote(session.cluster)},"backend":{quote(backend)},"start":"{self._dates.text(started)}",'
             f'"duration_s":{session.duration:.6f},'
             f'"rx_bytes":{session.rx_bytes},"tx_bytes":{session.tx_bytes},'
             f'"rx_packets":{session.rx_packets},"tx_packets":{session.tx_packets},"side":"{side.value}",'
             f'"phase":"{phase.value}","cause":"{cause.value}","code":"{_letters[reason]}"{notes}}}\n'
         )
-
-    def _rfc3339(self, seconds: float) -> str:
-        whole = int(seconds)
-        if whole != self._second:
-            self._second = whole
-            self._date = datetime.fromtimestamp(whole, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._date}.{int((seconds - whole) * 1000):03d}Z"
 
 
 def notes_text(notes: dict[str, Any]) -> str:

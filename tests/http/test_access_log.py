@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from netappliance.clusters.backend import Backend
 from netappliance.clusters.backend_section import BackendSection
-from netappliance.http.access_log import common_line, json_line
+from netappliance.http.access_log import JsonLines, common_line
 from netappliance.http.identity import KINDS, ClientIdentity, IdentityRules
 from netappliance.http.message import Exchange, Request
 from netappliance.http.record import Record
@@ -46,7 +46,7 @@ class LineTests(SynchronousTestCase):
     @settings(max_examples=200, deadline=None)
     def test_json(self, path: bytes, octets: bytes) -> None:
         """Every line is one object."""
-        line = json_line(record(path, octets), 0.0, 1.0)
+        line = JsonLines().line(record(path, octets), 0.0, 1.0)
         self.assertEqual(json.loads(line)["target"], octets.decode("latin-1"))
         self.assertEqual((line.count("\n"), line.isascii()), (1, True))
 
@@ -59,7 +59,7 @@ class LineTests(SynchronousTestCase):
             made.session.identity = ClientIdentity(rules, made.session.client, ("", 0), b"1")
             assert made.request is not None
             made.request.identity = [(b"x-forwarded-for", b"192.0.2.7")]
-            line = json.loads(json_line(made, 0.0, 1.0))
+            line = json.loads(JsonLines().line(made, 0.0, 1.0))
             self.assertEqual((line.get("origin", ""), line["client"]), (origin, f"{peer}:4000"))
             self.assertEqual(common_line(made, 0.0, 1.0).split(" ")[0], origin or peer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from operator import is_
 from typing import Any
 
 from netappliance.http.filters.base import RequestFilter
@@ -167,28 +168,33 @@ def _is_ours(made: Any) -> bool:
 
 
 def _watched(step: Step, side: str) -> Step:
-    """Return the step with a look at what it left: what splits or frames a message is not for others to write."""
+    """
+    Return the step with a look at what it left: what splits or frames a message is not for others to write.
+
+    Only what is new is looked at, lines that are other objects than those before: the rest was judged when it came.
+    """
 
     def request(exchange: Exchange) -> Any:
         made = exchange.request
-        before = list(made.lines), made.target, made.authority
+        lines, target, authority = list(made.lines), made.target, made.authority
         try:
             answer = step(exchange)
-            wrong = _wrong_request(made) if exchange.request is made else "replaced the request"
-            if wrong:
-                raise ValueError(wrong)
+            if exchange.request is not made:
+                raise ValueError("replaced the request")
+            if made.target is not target or made.authority is not authority:
+                _see_address(made)
+            _see_lines(made.lines, lines, _FRAMING_REQUEST)
         except Exception:
             # the answer that its client gets looks at the request
             exchange.request = made
-            made.lines, made.target, made.authority = before
+            made.lines, made.target, made.authority = lines, target, authority
             raise
         return answer
 
     def response(exchange: Exchange, response: Response) -> None:
+        lines = list(response.lines)
         step(exchange, response)
-        wrong = _wrong_lines(response.lines, _FRAMING)
-        if wrong:
-            raise ValueError(wrong)
+        _see_lines(response.lines, lines, _FRAMING)
 
     watched: dict[str, Step] = {"request": request, "response": response}
     return watched.get(side, step)
@@ -201,13 +207,27 @@ _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e\x80-\xff]*|\*")
 _AUTHORITY = re.compile(rb"[\x21-\x2e\x30-\x7e\x80-\xff]*")
 
 
-def _wrong_request(made: Any) -> str:
-    """Return what is wrong with a request that a filter changed, or nothing."""
+def _see_address(made: Any) -> None:
+    """Raise ValueError for a target or an authority that is none."""
     if not (isinstance(made.target, bytes) and _TARGET.fullmatch(made.target)):
-        return f"made the target {made.target!r}"
+        raise ValueError(f"made the target {made.target!r}")
     if not (isinstance(made.authority, bytes) and _AUTHORITY.fullmatch(made.authority)):
-        return f"made the authority {made.authority!r}"
-    return _wrong_lines(made.lines, _FRAMING_REQUEST)
+        raise ValueError(f"made the authority {made.authority!r}")
+
+
+def _see_lines(lines: Any, before: list[bytes], names: frozenset[bytes]) -> None:
+    """Raise ValueError for a line that was not there before and may not be there."""
+    new: Any = lines
+    if isinstance(lines, list):
+        if all(map(is_, lines, before)):
+            # as nearly always: nothing was done, or something at the end
+            new = lines[len(before) :]
+        else:
+            known = set(map(id, before))
+            new = [line for line in lines if id(line) not in known]
+    wrong = _wrong_lines(new, names)
+    if wrong:
+        raise ValueError(wrong)
 
 
 def _wrong(answer: Any) -> str:

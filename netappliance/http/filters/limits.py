@@ -33,12 +33,21 @@ class Buckets:
 
     def take(self, key: str, now: float) -> float:
         """Take one token; 0 when there was one, else the seconds until there is one (nothing is taken)."""
-        tokens = self.left(key, now)
+        buckets = self.buckets
+        found = buckets.get(key)
+        if found is None:
+            self._keep(key, self._most - 1.0, now)
+            return 0.0
+        # in use, whether it has a token or not: forgotten it would come back full
+        buckets.move_to_end(key)
+        tokens, when = found
+        if now > when:
+            tokens += (now - when) * self._rate
+            if tokens > self._most:
+                tokens = self._most
         if tokens < 1.0:
-            # it is in use all the same: forgotten it would come back full
-            self.buckets.move_to_end(key)
             return (1.0 - tokens) / self._rate
-        self._keep(key, tokens - 1.0, now)
+        buckets[key] = (tokens - 1.0, now)
         return 0.0
 
     def wait(self, key: str, now: float) -> float:

@@ -14,15 +14,17 @@ class Route:
     :ivar name: of the section. :ivar cluster: where requests go, or empty: answered here.
     :ivar chain: the filters, set by whoever builds them; None when the route has none.
     :ivar methods: those it takes, None for all of them.
+    :ivar log_text: what lines of the access log say of it, kept by whoever writes them; empty before the first.
     """
 
-    __slots__ = ("_host_groups", "chain", "cluster", "hosts", "methods", "name", "path", "section")
+    __slots__ = ("_host_groups", "chain", "cluster", "hosts", "log_text", "methods", "name", "path", "section")
 
     def __init__(self, section: RouteSection) -> None:
         self.name = section.name
         self.cluster = section.cluster
         self.section = section
         self.chain: Any = None
+        self.log_text = ""
         self.hosts = section.host
         self.path = section.path
         self._host_groups = host_groups(section)

@@ -40,18 +40,20 @@ class HttpSession(Session):
 
     :ivar carrier: None once it is closed. :ivar identity: what backends are told about the client, from the first
         request on. :ivar head_began: when the first byte of the present request's head was read, monotonic seconds.
+    :ivar log_texts: what lines of the access log say of it, kept by whoever writes them; None before the first.
     """
 
     #: the access log has a line for each request instead of one for the connection
     logged: ClassVar[bool] = False
 
-    __slots__ = ("carrier", "head_began", "identity")
+    __slots__ = ("carrier", "head_began", "identity", "log_texts")
 
     def __init__(self, kind: Kind, listener: str, client: Address, local: Address, now: float) -> None:
         super().__init__(kind, listener, client, local, now)
         self.carrier: Carrier | None = None
         self.identity: ClientIdentity | None = None
         self.head_began = now
+        self.log_texts: tuple[str, str] | None = None
 
     def refresh(self) -> None:
         """Bring the state up to date."""

@@ -225,6 +225,50 @@ class ChainTests(SynchronousTestCase):
         fine = Writing(target=b"/a?b", authority=b"[::1]:80", lines=[b"Trailer: x"])
         self.assertIsNone(RequestChain([("w", fine)]).request(exchange()))
 
+    def test_lines_that_were_there_before_may_move_and_go(self) -> None:
+        """Whatever they are; only what a filter made is looked at, wherever it put it."""
+
+        class Moving(RequestFilter):
+            """Turns the lines around and puts one between."""
+
+            def __init__(self, line: bytes) -> None:
+                self.line = line
+
+            def request(self, exchange: Exchange) -> Answer | None:
+                """Change the request."""
+                lines = exchange.request.lines
+                lines[:] = [*lines[:0:-1], self.line]
+                return None
+
+            def response(self, exchange: Exchange, response: Response) -> None:
+                """Change the response."""
+                response.lines = [self.line, *response.lines[:0:-1]]
+
+        for line, status in ((b"X: y", 0), (b"X: y\n", 500), (b"Content-Length: 1", 500)):
+            chain = RequestChain([("m", Moving(line))])
+            seen, response = exchange(), Response(200, b"", 1, [b"A: 1", b"B: 2", b"C: 3"])
+            seen.request.lines = [b"A: 1", b"B: 2", b"C: 3"]
+            for answer in (chain.request(seen), chain.response(seen, response)):
+                self.assertEqual(answer.status if answer is not None else 0, status, line)
+            if not status:
+                self.assertEqual(seen.request.lines, [b"C: 3", b"B: 2", b"X: y"])
+                self.assertEqual(response.lines, [b"X: y", b"C: 3", b"B: 2"])
+
+    def test_captures_are_those_of_the_target_that_the_client_sent(self) -> None:
+        """Though they are found when they are asked for, after a filter changed the target; and only once."""
+        asked: list[tuple[bytes, bytes]] = []
+
+        def captures(host: bytes, path: bytes) -> tuple[bytes, ...]:
+            asked.append((host, path))
+            return (b"1",)
+
+        request = Request(b"GET", b"/a?b", 1, [])
+        request.host = b"h"
+        seen = Exchange(request, "", "web", 0, False, "", "", captures, 0.0, b"1")
+        self.assertEqual(asked, [])
+        request.target = b"/other"
+        self.assertEqual((seen.captures, seen.captures, asked), ((b"1",), (b"1",), [(b"h", b"/a")]))
+
     def test_what_is_not_overridden_is_skipped(self) -> None:
         """So that the service need not even call."""
         idle = self.chain(RequestFilter(), RequestFilter())
