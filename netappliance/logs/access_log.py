@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from netappliance.interfaces import IConnectionObserver
 from netappliance.logs.dates import Milliseconds
-from netappliance.logs.line_log import CallLater, LineLog
+from netappliance.logs.file_thread import FileThread
+from netappliance.logs.line_log import AtOnce, CallLater, LineLog
 from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.reasons import SHUTDOWN, CloseReason, haproxy_letters
 from netappliance.sessions.session import Session, format_address
@@ -100,7 +101,7 @@ class AccessLog(LineLog):
     :param log_format: ``json`` or ``common``.
     :param buffer_bytes: limit on lines that wait.
     :param clock: monotonic seconds. :param wall: seconds since the epoch.
-    :param call_later: the reactor's ``callLater``.
+    :param call_later: the reactor's ``callLater``. :param runner: as for :class:`LineLog`.
 
     :ivar log_format: as given.
     """
@@ -116,8 +117,9 @@ class AccessLog(LineLog):
         clock: Callable[[], float],
         wall: Callable[[], float],
         call_later: CallLater,
+        runner: AtOnce | None = None,
     ) -> None:
-        super().__init__("[appliance] access_log", target, buffer_bytes, call_later, clock)
+        super().__init__("[appliance] access_log", target, buffer_bytes, call_later, clock, runner)
         self.log_format = log_format
         self.wall = wall
         self._format: Formatter = JsonLines() if log_format == "json" else common_line
@@ -132,11 +134,12 @@ class AccessLog(LineLog):
             self.put(self._format(session, self.wall() - session.duration))
 
 
-def make_access_log(section: Any, clock: Callable[[], float], call_later: CallLater) -> AccessLog | None:
+def make_access_log(section: Any, clock: Callable[[], float], reactor: Any) -> AccessLog | None:
     """
     Return the access log that ``section``, [appliance], asks for; None for ``none``.
 
-    It is a service, to be started before traffic and stopped after the last session ended.
+    It is a service, to be started before traffic and stopped after the last session ended. A thread of its own waits
+    for the disk.
     """
     if section.access_log == "none":
         return None
@@ -146,5 +149,6 @@ def make_access_log(section: Any, clock: Callable[[], float], call_later: CallLa
         buffer_bytes=section.access_log_buffer,
         clock=clock,
         wall=time.time,
-        call_later=call_later,
+        call_later=reactor.callLater,
+        runner=FileThread(reactor, "access log"),
     )

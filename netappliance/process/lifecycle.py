@@ -89,7 +89,7 @@ class ApplianceService(MultiService):
             appliance.clusters[section.name] = Cluster(section, appliance.rng)
         for name in configuration.appliance.observers:
             appliance.sessions.observers.append(find(IConnectionObserver, name))
-        access_log = make_access_log(configuration.appliance, appliance.clock, appliance.reactor.callLater)
+        access_log = make_access_log(configuration.appliance, appliance.clock, appliance.reactor)
         if access_log is not None:
             appliance.share(access_log)
             appliance.sessions.observers.append(access_log)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +24,8 @@ from netappliance.clusters.backend_section import BackendSection
 from netappliance.errors import StartError
 from netappliance.interfaces import IConnectionObserver
 from netappliance.logs.access_log import AccessLog, JsonLines, common_line
+from netappliance.logs.file_thread import FileThread
+from netappliance.logs.line_log import AtOnce, LineLog, Made
 from netappliance.logs.reopenable import ReopenableFile
 from netappliance.sessions.reasons import Cause, CloseReason, Phase, Side
 from netappliance.sessions.session import Session
@@ -245,6 +252,141 @@ class WriterTests(SynchronousTestCase):
         self.log.reopen()
         self.assertEqual(self.log.errors_total, 1)
         self.file.error = None
+
+
+class Held(AtOnce):
+    """Runs calls when the test says so."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable[[], Any], Deferred[Any]]] = []
+        self.stopped = False
+
+    def run(self, call: Callable[[], Made]) -> Deferred[Made]:
+        """Keep it."""
+        done: Deferred[Made] = Deferred()
+        self.calls.append((call, done))
+        return done
+
+    def stop(self) -> None:
+        """Note."""
+        self.stopped = True
+
+    def go(self) -> None:
+        """Run the only one."""
+        [(call, done)] = self.calls
+        self.calls.clear()
+        execute(call).chainDeferred(done)
+
+
+class SlowDiskTests(SynchronousTestCase):
+    """While a write is under way the log goes on, and nothing else is done to the file."""
+
+    def setUp(self) -> None:
+        self.clock, self.file, self.disk = Clock(), FakeFile(), Held()
+        self.log = LineLog("test", self.file, 100, self.clock.callLater, self.clock.seconds, self.disk)
+        self.log.startService()
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_lines_wait_for_the_write_before_them(self) -> None:
+        """In order, one write at a time, all within the limit."""
+        self.log.put("a" * 29 + "\n")
+        self.clock.advance(1)
+        self.log.put("b" * 29 + "\n")
+        self.log.put("c" * 29 + "\n")
+        self.log.put("d" * 29 + "\n")
+        self.assertEqual((self.clock.getDelayedCalls(), len(self.disk.calls), self.log.dropped_total), ([], 1, 1))
+        self.disk.go()
+        self.log.put("e" * 29 + "\n")
+        self.clock.advance(1)
+        self.disk.go()
+        self.assertEqual(self.file.written[::30], b"abce")
+
+    def test_many_lines_do_not_wait_for_more(self) -> None:
+        """Or a buffer would be full before its time; but a file that takes nothing is not asked for each line."""
+        self.log.put("a" * 49 + "\n")
+        self.assertEqual(self.disk.calls, [])
+        self.log.put("b\n")
+        self.assertEqual((len(self.disk.calls), self.clock.getDelayedCalls()), (1, []))
+        self.file.error = OSError(28, "No space left on device")
+        self.disk.go()
+        self.log.put("c\n")
+        self.assertEqual((self.disk.calls, self.log.errors_total), ([], 1))
+        self.file.error = None
+        self.clock.advance(1)
+        self.disk.go()
+        self.assertEqual(self.file.written[50:], b"b\nc\n")
+
+    def test_reopen_comes_after_all_that_waited_when_it_was_asked_for(self) -> None:
+        """Though a write was under way then."""
+        self.log.put("1\n")
+        self.clock.advance(1)
+        self.log.put("2\n")
+        self.log.reopen()
+        self.disk.go()
+        self.log.put("3\n")
+        self.disk.go()
+        self.assertEqual(self.file.written, b"1\n2\n")
+        self.disk.go()
+        self.clock.advance(1)
+        self.disk.go()
+        self.assertEqual(self.file.written, b"1\n2\n[reopened]\n3\n")
+
+    def test_stop_waits_for_the_disk(self) -> None:
+        """All lines are written before the file is closed."""
+        self.log.put("1\n")
+        self.clock.advance(1)
+        self.log.put("2\n")
+        stopped = self.log.stopService()
+        self.disk.go()
+        self.assertNoResult(stopped)
+        self.assertTrue(self.file.opened)
+        self.disk.go()
+        self.successResultOf(stopped)
+        self.assertEqual((self.file.written, self.file.opened, self.disk.stopped), (b"1\n2\n", False, True))
+
+
+class Mailbox:
+    """What a thread asks the reactor to call."""
+
+    def __init__(self) -> None:
+        self.calls: Queue[Callable[[], Any]] = Queue()
+
+    def callFromThread(self, call: Callable[..., Any], *arguments: Any) -> None:
+        """Keep it."""
+        self.calls.put(partial(call, *arguments))
+
+
+class ThreadTests(SynchronousTestCase):
+    """The thread itself."""
+
+    def test_lines_reach_a_file_by_way_of_the_thread(self) -> None:
+        """The one that the reactor runs in writes nothing; what fails there is an error of the log."""
+        threads: list[str] = []
+
+        class Noting(ReopenableFile):
+            """Knows who writes."""
+
+            def write(self, data: bytes) -> int:
+                """Note."""
+                threads.append(threading.current_thread().name)
+                return super().write(data)
+
+        path, mailbox = self.mktemp(), Mailbox()
+        for place in (path, "/dev/full"):
+            clock = Clock()
+            disk = FileThread(mailbox, "disk")
+            log = LineLog("test", Noting(place), 1000, clock.callLater, clock.seconds, disk)
+            log.startService()
+            log.put("line\n")
+            stopped = log.stopService()
+            mailbox.calls.get()()
+            self.successResultOf(stopped)
+            self.assertEqual((log.errors_total, log.dropped_total), (int(place != path),) * 2)
+        self.assertEqual(Path(path).read_text(), "line\n")
+        self.assertEqual(len(threads), 2)
+        self.assertNotIn(threading.current_thread().name, threads)
 
 
 class RealFileTests(SynchronousTestCase):

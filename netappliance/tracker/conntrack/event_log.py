@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import Deferred
+
 from netappliance.logs.line_log import CallLater, LineLog
 from netappliance.logs.reopenable import ReopenableFile
 from netappliance.tracker.conntrack.ctnetlink import Change
@@ -53,10 +55,10 @@ class EventLog(LineLog):
         super().startService()
         self._table.on_event = self.event
 
-    def stopService(self) -> None:
+    def stopService(self) -> Deferred[None]:
         """Observe no more, write what waits."""
         self._table.on_event = None
-        super().stopService()
+        return super().stopService()
 
     def event(self, change: Change, place: Place, state: int, ending: Ending | None, now: float) -> None:
         """Make a line, unless there are too many."""
