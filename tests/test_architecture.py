@@ -25,6 +25,7 @@ PURE = (
     "acme/section.py",
     "config/configuration.py",
     "config/ini.py",
+    "config/regex.py",
     "config/schema.py",
     "config/loader.py",
     "errors.py",

@@ -21,6 +21,7 @@ ROOMS = (
     "clusters/retry_budget.py",
     "clusters/slow_start.py",
     "clusters/state.py",
+    "config/regex.py",
     "dataplane/",
     "http/access_log.py",
     "http/answers.py",

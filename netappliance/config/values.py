@@ -141,14 +141,6 @@ def base64_bytes(value: str) -> bytes:
         raise ValueError("base64") from None
 
 
-def regex(value: str) -> re.Pattern[str]:
-    """A regular expression in Python's syntax."""
-    try:
-        return re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"a regular expression: {error}") from None
-
-
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """

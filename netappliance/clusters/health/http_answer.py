@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
+from netappliance.config.regex import Regex
+
 #: bytes of a response that are looked at, its head included
 MAX_RESPONSE = 16384
-#: bytes in which a regular expression is looked for: its time may grow with the square of it
+#: bytes in which a regular expression is looked for
 MAX_REGEX_TEXT = 2048
 MAX_PATTERN = 256
 
@@ -31,12 +33,12 @@ class Wanted:
     """
 
     literal: bytes
-    regex: re.Pattern[bytes] | None = None
+    regex: Regex | None = None
 
     def occurs_in(self, data: bytes) -> bool:
         """Say whether it is there; a regular expression is looked for in the first :data:`MAX_REGEX_TEXT` bytes."""
         if self.regex is not None:
-            return self.regex.search(data[:MAX_REGEX_TEXT]) is not None
+            return self.regex.occurs_in(data[:MAX_REGEX_TEXT])
         return self.literal in data
 
 
@@ -52,9 +54,9 @@ def wanted(text: str) -> Wanted:
     if not data.startswith(b"~"):
         return Wanted(data)
     try:
-        return Wanted(data, re.compile(data[1:]))
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"a regular expression behind ~: {error}") from None
+        return Wanted(data, Regex(data[1:], MAX_REGEX_TEXT))
+    except ValueError as error:
+        raise ValueError(str(error).replace("expression", "expression behind ~", 1)) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from netappliance.config import values
+from netappliance.config.regex import Regex
 from netappliance.config.schema import option
 from netappliance.http.expansion import Template
 from netappliance.http.filters.base import RequestFilter, Resources
@@ -25,9 +25,9 @@ def place(text: str) -> Location:
     return made
 
 
-def pattern(text: str) -> re.Pattern[bytes] | None:
+def pattern(text: str) -> Regex | None:
     """A regular expression of bytes that the whole path must match; empty = none."""
-    return re.compile(values.regex(text).pattern.encode(), re.DOTALL) if text else None
+    return Regex(text.encode(), MAX_REGEX_PATH, dot_all=True) if text else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class RedirectSection:
         example="https://www.example.org$target",
     )
     status: str = option(STATUSES, "302", unit="status", doc="301, 302, 303, 307 or 308.")
-    pattern: re.Pattern[bytes] | None = option(  # noqa: RUF009 - a field
+    pattern: Regex | None = option(  # noqa: RUF009 - a field
         pattern,
         unit="regex",
         doc="Only for paths that it matches from beginning to end; one of more than 2048 bytes is answered 414. "
@@ -52,7 +52,7 @@ class RedirectSection:
     )
 
 
-def check_captures(pattern: re.Pattern[bytes] | None, **templates: Template | Location | None) -> None:
+def check_captures(pattern: Regex | None, **templates: Template | Location | None) -> None:
     """
     See that a pattern has the groups that templates need; without one they are the route's, which checks them.
 
@@ -63,7 +63,7 @@ def check_captures(pattern: re.Pattern[bytes] | None, **templates: Template | Lo
             raise ValueError(f"{key}: ${made.captures} needs as many groups in pattern, which has {pattern.groups}")
 
 
-def matched(compiled: re.Pattern[bytes] | None, exchange: Exchange) -> tuple[bytes, ...] | Answer | None:
+def matched(compiled: Regex | None, exchange: Exchange) -> tuple[bytes, ...] | Answer | None:
     """
     Return the captures that a filter works with: those of its own pattern for the path, or without one the route's.
 
@@ -74,8 +74,7 @@ def matched(compiled: re.Pattern[bytes] | None, exchange: Exchange) -> tuple[byt
     path = exchange.request.path
     if len(path) > MAX_REGEX_PATH:
         return Answer(414, f"The path is longer than {MAX_REGEX_PATH} bytes.")
-    match = compiled.fullmatch(path)
-    return None if match is None else match.groups(b"")
+    return compiled.captures(path)
 
 
 class Redirect(RequestFilter):

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from netappliance.config import values
+from netappliance.config.regex import Regex
 from netappliance.config.schema import option
 from netappliance.http.expansion import HELP, Template
 from netappliance.http.filters.base import RequestFilter, Resources
@@ -35,7 +36,7 @@ class RewriteSection:
 
     name: str
     kind: str = option(values.text, required=True, unit="kind", doc="rewrite", example="rewrite")
-    pattern: re.Pattern[bytes] | None = option(  # noqa: RUF009 - a field
+    pattern: Regex | None = option(  # noqa: RUF009 - a field
         pattern,
         unit="regex",
         doc="Only for paths that it matches from beginning to end; its groups are then $1 and so on, not the route's. "

@@ -11,7 +11,9 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-#: bytes of the longest host and path that regular expressions are tried on: their time may grow with the square of it
+from netappliance.config.regex import Regex
+
+#: bytes of the longest host and path that regular expressions are tried on
 MAX_REGEX_HOST = 255
 MAX_REGEX_PATH = 2048
 
@@ -35,8 +37,8 @@ class HostPattern:
     text: str
     form: str
     name: bytes = b""
-    labels: tuple[bytes | re.Pattern[bytes] | None, ...] = ()
-    regex: re.Pattern[bytes] | None = None
+    labels: tuple[bytes | Regex | None, ...] = ()
+    regex: Regex | None = None
     groups: int = 0
 
     def match(self, host: bytes) -> tuple[bytes, ...] | None:
@@ -53,9 +55,14 @@ class HostPattern:
             label, _, parent = host.partition(b".")
             return (label,) if label and parent == self.name else None
         if self.regex is not None:
-            found = self.regex.fullmatch(host) if len(host) <= MAX_REGEX_HOST else None
-            return None if found is None else found.groups(b"")
+            return self.regex.captures(host) if len(host) <= MAX_REGEX_HOST else None
         return self._match_labels(host.split(b"."))
+
+    def fits(self, host: bytes) -> bool:
+        """Say whether it is a host's, for less than :meth:`match` where there are groups."""
+        if self.regex is not None:
+            return len(host) <= MAX_REGEX_HOST and self.regex.matches(host)
+        return self.match(host) is not None
 
     def _match_labels(self, labels: list[bytes]) -> tuple[bytes, ...] | None:
         if len(labels) != len(self.labels) or sum(map(len, labels)) > MAX_REGEX_HOST:
@@ -70,10 +77,10 @@ class HostPattern:
                 if label != wanted:
                     return None
             else:
-                found = wanted.fullmatch(label)
+                found = wanted.captures(label)
                 if found is None:
                     return None
-                captures += found.groups(b"")
+                captures += found
         return captures
 
 
@@ -89,17 +96,22 @@ class PathPattern:
     text: str
     form: str
     value: bytes = b""
-    regex: re.Pattern[bytes] | None = None
+    regex: Regex | None = None
     groups: int = 0
 
     def match(self, path: bytes) -> tuple[bytes, ...] | None:
         """Return the captures (groups; what follows a prefix), or None when the path is another."""
         if self.regex is not None:
-            found = self.regex.fullmatch(path) if len(path) <= MAX_REGEX_PATH else None
-            return None if found is None else found.groups(b"")
+            return self.regex.captures(path) if len(path) <= MAX_REGEX_PATH else None
         if self.form == "exact":
             return _EMPTY if path == self.value else None
         return (path[len(self.value) :],) if path.startswith(self.value) else None
+
+    def fits(self, path: bytes) -> bool:
+        """Say whether it is a path's, for less than :meth:`match` where there are groups."""
+        if self.regex is not None:
+            return len(path) <= MAX_REGEX_PATH and self.regex.matches(path)
+        return path == self.value if self.form == "exact" else path.startswith(self.value)
 
 
 def compressed(host: bytes) -> bytes:
@@ -112,15 +124,10 @@ def compressed(host: bytes) -> bytes:
         return host
 
 
-def _compile(text: str, flags: int = 0) -> re.Pattern[bytes]:
-    if not text:
-        raise ValueError("a regular expression, not an empty one")
-    try:
-        return re.compile(text.encode("ascii"), flags)
-    except UnicodeEncodeError:
-        raise ValueError("a regular expression in ASCII: hosts and paths are") from None
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"a regular expression: {error}") from None
+def _compile(text: str, longest: int) -> Regex:
+    if not text.isascii():
+        raise ValueError("a regular expression in ASCII: hosts and paths are")
+    return Regex(text.encode(), longest, ignore_case=longest == MAX_REGEX_HOST)
 
 
 def host_pattern(text: str) -> HostPattern:
@@ -132,7 +139,7 @@ def host_pattern(text: str) -> HostPattern:
     if text == "*":
         return HostPattern(text, "any")
     if text.startswith("~"):
-        regex = _compile(text[1:], re.IGNORECASE)
+        regex = _compile(text[1:], MAX_REGEX_HOST)
         return HostPattern(text, "regex", regex=regex, groups=regex.groups)
     if text.startswith("["):
         return _address(text)
@@ -172,7 +179,7 @@ def _check_name(name: bytes, text: str) -> None:
 
 
 def _labels(text: str) -> HostPattern:
-    labels: list[bytes | re.Pattern[bytes] | None] = []
+    labels: list[bytes | Regex | None] = []
     shown: list[str] = []
     rest = text.removesuffix(".") if not text.endswith("/.") else text[:-1]
     while rest:
@@ -180,7 +187,7 @@ def _labels(text: str) -> HostPattern:
             regex, slash, rest = rest[1:].partition("/")
             if not slash or (rest and not rest.startswith(".")):
                 raise ValueError(f"labels of the form /regex/ between dots, not {text!r}")
-            labels.append(_compile(regex, re.IGNORECASE))
+            labels.append(_compile(regex, MAX_REGEX_HOST))
             shown.append(f"/{regex}/")
         else:
             label = rest.partition(".")[0].lower()
@@ -222,7 +229,7 @@ def path_pattern(text: str) -> PathPattern:
     :raises ValueError: with what was expected.
     """
     if text.startswith("~"):
-        regex = _compile(text[1:])
+        regex = _compile(text[1:], MAX_REGEX_PATH)
         return PathPattern(text, "regex", regex=regex, groups=regex.groups)
     value = text.removeprefix("=").encode("ascii", "replace" if text.isascii() else "xmlcharrefreplace")
     if not text.isascii() or not _PATH.fullmatch(value) or b"#" in value or b"?" in value:

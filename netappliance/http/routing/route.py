@@ -34,9 +34,9 @@ class Route:
         """Say whether a request may take this route; what :class:`Router` finds without asking every route."""
         if self.methods is not None and method not in self.methods:
             return False
-        if self.path.match(path) is None:
+        if not self.path.fits(path):
             return False
-        return any(pattern.match(host) is not None for pattern in self.hosts)
+        return any(pattern.fits(host) for pattern in self.hosts)
 
     def captures(self, host: bytes, path: bytes) -> tuple[bytes, ...]:
         """

@@ -47,11 +47,7 @@ class Capture(DatagramFilter):
 
     def _match(self, payload: bytes) -> tuple[int, int] | None:
         pattern = self._section.pattern
-        match = pattern.search(payload) if pattern is not None else None
-        if match is None:
-            return None
-        span = match.span(1 if match.re.groups else 0)
-        return span if span[0] >= 0 else None
+        return pattern.span(payload) if pattern is not None and len(payload) <= pattern.reach else None
 
 
 def make(section: CaptureSection, resources: Resources) -> Capture:

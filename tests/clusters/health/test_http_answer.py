@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -19,6 +17,7 @@ from netappliance.clusters.health.http_answer import (
     unchunked,
     wanted,
 )
+from netappliance.config.regex import Regex
 
 GOOD = frozenset({200, 204})
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
@@ -177,7 +176,7 @@ class BodyTests(JudgeTestCase):
     def test_texts(self) -> None:
         """Percent-encoded, bounded."""
         self.assertEqual(wanted("a%20%7e"), Wanted(b"a ~"))
-        self.assertEqual(wanted("~a+"), Wanted(b"~a+", re.compile(b"a+")))
+        self.assertEqual(wanted("~a+"), Wanted(b"~a+", Regex(b"a+", MAX_REGEX_TEXT)))
         wanted("x" * MAX_PATTERN)
         for text in ("", "~", "x" * (MAX_PATTERN + 1), "~(", "~a{99999999999999999999}"):
             self.assertRaises(ValueError, wanted, text)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.http.routing.patterns import MAX_REGEX_HOST, MAX_REGEX_PATH
 from netappliance.http.routing.route import Route
 from netappliance.http.routing.router import Router
 from tests.http.routing.support import found, route, router
@@ -251,3 +254,57 @@ class ModelTests(SynchronousTestCase):
         Router(routes).find(host, target, method)
         for each in routes:
             each.captures(host, target)
+
+
+class RegexModelTests(SynchronousTestCase):
+    """Many regular expressions at once against Python's, asked one by one in the order of the file."""
+
+    PATHS = st.sampled_from(
+        ["~/a", "~/.*", "~/a.*b", "~/(a|b)+", "~.*/b", "~/[^/]*/b?", "~/(ab)*", "~/a|/b", "=/a", "=/ab", "=/a/b"]
+    )
+    METHODS = st.sampled_from(["", "", "GET", "PUT", "GET, PUT"])
+    TARGETS = st.text("ab/", max_size=6).map(lambda text: "/" + text)
+
+    @staticmethod
+    def fits(each: Route, path: str, method: str) -> bool:
+        """One by one, and not by RE2."""
+        if each.methods is not None and method.encode() not in each.methods:
+            return False
+        text = each.path.text
+        if text[0] == "=":
+            return path == text[1:]
+        return len(path) <= MAX_REGEX_PATH and re.fullmatch(text[1:], path) is not None
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        st.lists(st.tuples(PATHS, METHODS), max_size=20, unique=True),
+        st.lists(TARGETS, min_size=1, max_size=6),
+        st.sampled_from([1, 1, 300, 3000]),
+    )
+    def test_paths(self, keys: list[tuple[str, str]], targets: list[str], times: int) -> None:
+        """In the tree, before it and after it; also paths longer than one pass takes, or than any is tried on."""
+        for position in ("tree", "pre", "post"):
+            routes = [
+                route(str(number), path=path, method=method, position=position)
+                for number, (path, method) in enumerate(keys)
+            ]
+            table = Router(routes)
+            for path in (target * times for target in targets):
+                for method in ("GET", "PUT", "HEAD"):
+                    fitting = [each for each in routes if self.fits(each, path, method)]
+                    named = [each for each in fitting if each.methods is not None]
+                    expected = fitting[:1] if position != "tree" else named[:1] or fitting[-1:]
+                    self.assertEqual(found(table, "h", path, method), "".join(each.name for each in expected))
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.lists(st.sampled_from(["a.*", "(a|b)+", ".*b", "a", "[ab]{2}", ".*\\.a"]), max_size=6, unique=True),
+        st.lists(st.text("ab.", min_size=1, max_size=5), min_size=1, max_size=8),
+    )
+    def test_hosts(self, expressions: list[str], hosts: list[str]) -> None:
+        """The first of the file, whatever its routes."""
+        table = router(*({"host": f"~{each}"} for each in expressions))
+        for host in (*hosts, *(host * 100 for host in hosts)):
+            fitting = [str(n) for n, each in enumerate(expressions) if re.fullmatch(each, host)]
+            expected = fitting[0] if fitting and len(host) <= MAX_REGEX_HOST else ""
+            self.assertEqual(found(table, host), expected, (host, expressions))
