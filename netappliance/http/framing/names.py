@@ -105,8 +105,6 @@ class FieldNames:
 
         :param data: has the head from ``start`` to ``end``. :return: False when one of them is no field.
         """
-        if not new:
-            return True
         known = self._known
         remembered = found[:]
         mixed = False

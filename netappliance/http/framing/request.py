@@ -99,7 +99,7 @@ class RequestFraming:
             return BAD_REQUEST_LINE, start
         if len(target) > self.max_target:
             return TARGET_TOO_LONG, start
-        if not self._names.judge(new, lines, found, data, start, end):
+        if new and not self._names.judge(new, lines, found, data, start, end):
             return BAD_FIELD, start
         request = Request(method, target, minor, lines)
         return self._judge_fields(request, found) or request, end + 4

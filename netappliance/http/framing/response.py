@@ -55,10 +55,10 @@ class ResponseFraming:
         new = self._names.sift(lines, found)
         known = self._status_lines.get(first) or self._status(first)
         strange = b"".join(new)
-        if count > self.max_fields or known is None or strange.translate(_SAME_IF_ALLOWED) != strange:
+        if count > self.max_fields or known is None or (strange and strange.translate(_SAME_IF_ALLOWED) != strange):
             problem = _first_problem(data[start : end + 2])
             return problem or (HEAD_TOO_LARGE if count > self.max_fields else BAD_STATUS_LINE), start
-        if not self._names.judge(new, lines, found, data, start, end):
+        if new and not self._names.judge(new, lines, found, data, start, end):
             return BAD_FIELD, start
         response = Response(known[1], known[2], known[0], lines)
         if method != b"HEAD" and _usual(response, found):
