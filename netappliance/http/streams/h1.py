@@ -60,6 +60,8 @@ class H1Connection(StreamConnection):
             return [memoryview(data)[at:]] if size else [], size, None
         self.body_left = 0
         self.hold = data[at + left :]
+        if size == left and not at:
+            return [data], left, []  # compiled, a slice of all of it would be a copy
         return [data[at : at + left]] if left else [], left, []
 
     def _take_chunks(
