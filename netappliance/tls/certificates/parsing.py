@@ -79,15 +79,25 @@ def parse_credential(file: str, data: bytes) -> Credential:
 def _certificate(block: bytes, number: int) -> x509.Certificate:
     try:
         certificate = x509.load_pem_x509_certificate(block)
-        certificate.public_key()
+        # the library reads these when they are asked for
+        certificate.public_key(), certificate.subject, certificate.issuer, certificate.extensions
     except UnsupportedAlgorithm as error:
         raise Refused(Reason.UNSUPPORTED, f"certificate {number} has a key of an unknown kind") from error
-    except ValueError as error:
+    except Exception as error:  # ValueError for the most part, others for some versions, names and extensions
         raise Refused(Reason.MALFORMED, f"certificate {number} cannot be read: {error}") from error
-    if isinstance(certificate.signature_hash_algorithm, (hashes.SHA1, hashes.MD5)) and not _self_issued(certificate):
-        algorithm = certificate.signature_hash_algorithm.name.upper()
-        raise Refused(Reason.WEAK, f"certificate {number} is signed with {algorithm} (expected SHA-256 or better)")
+    algorithm = _hash_algorithm(certificate)
+    if isinstance(algorithm, (hashes.SHA1, hashes.MD5)) and not _self_issued(certificate):
+        name = algorithm.name.upper()
+        raise Refused(Reason.WEAK, f"certificate {number} is signed with {name} (expected SHA-256 or better)")
     return certificate
+
+
+def _hash_algorithm(certificate: x509.Certificate) -> hashes.HashAlgorithm | None:
+    """Return that of the signature; None where it is signed in a way without one, or unknown to the library."""
+    try:
+        return certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return None
 
 
 def _self_issued(certificate: x509.Certificate) -> bool:
@@ -204,5 +214,3 @@ def _extension(certificate: x509.Certificate, kind: type) -> Any:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except ValueError as error:
-        raise Refused(Reason.MALFORMED, f"its certificate's extensions cannot be read: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import timedelta
 
@@ -197,6 +198,28 @@ class RefusedTests(Refusals):
         self.refused(LEAF.pem.replace(b"END CERT", b"END CART", 1), Reason.MALFORMED, "CERTIFICATE", "no end")
         self.refused(LEAF.pem.replace(b"-----END CERTIFICATE-----\n", b"", 1), Reason.MALFORMED, "no end")
         self.refused(LEAF.pem + b"-----BEGIN PKCS7-----\nAAAA\n-----END PKCS7-----\n", Reason.MALFORMED, "PKCS7")
+
+    def test_certificates_that_the_library_half_reads(self) -> None:
+        """It looks at version, names and extensions when they are asked for, and says so in many ways."""
+        der = LEAF.certificate.public_bytes(Encoding.DER)
+        for good, bad in (
+            (b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x19"),
+            (b"\x0c\x06lowest", b"\x0c\x06low\xffst"),
+            (b"\x0c\x06lowest", b"\x03\x06lowest"),
+            (b"\x06\x03\x55\x1d\x11", b"\x06\x03\x55\x1d\x0f"),
+        ):
+            self.assertIn(good, der)
+            changed = base64.encodebytes(der.replace(good, bad, 1))
+            text = b"-----BEGIN CERTIFICATE-----\n" + changed + b"-----END CERTIFICATE-----\n"
+            self.refused(text + LEAF.key_pem, Reason.MALFORMED, "certificate 1 cannot be read")
+
+    def test_a_signature_of_an_unknown_kind(self) -> None:
+        """What signs authorities some day: then the names have to do."""
+        der = LEAF.certificate.public_bytes(Encoding.DER)
+        changed = base64.encodebytes(der.replace(b"\xce\x3d\x04\x03\x02", b"\xce\x3d\x04\x03\x72"))
+        text = b"-----BEGIN CERTIFICATE-----\n" + changed + b"-----END CERTIFICATE-----\n"
+        found = parse_credential("a.pem", text + pem(*LEAF.chain) + LEAF.key_pem)
+        self.assertEqual(len(found.chain), 2)
 
     def test_a_key_of_another_certificate(self) -> None:
         """Or of an authority in the chain and another leaf."""
