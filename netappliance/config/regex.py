@@ -24,6 +24,8 @@ MAX_SET_MEMORY = 2**23
 #: for each byte, where each by itself needs few
 MAX_SET_PROGRAM = 4096
 MAX_SET_TEXT = 256
+#: bytes of what a text must begin with that are looked at before RE2 is asked
+MAX_BEGINNING = 32
 
 #: how RE2's messages about what it cannot do begin, and what to tell
 _REASONS = (
@@ -118,6 +120,20 @@ class Regex:
         """Say whether both may be in one :class:`RegexSet`."""
         return self._flags == other._flags
 
+    def beginning(self) -> bytes:
+        """Return what all texts that it matches whole begin with, up to MAX_BEGINNING bytes, as far as RE2 knows."""
+        try:
+            found: tuple[bytes, bytes] = self._matcher.possiblematchrange(MAX_BEGINNING)
+        except re2.error:
+            return b""
+        lowest, highest = found
+        same = 0
+        for low, high in zip(lowest[:MAX_BEGINNING], highest, strict=False):
+            if low != high:
+                break
+            same += 1
+        return lowest[:same]
+
     def options(self, memory: int) -> Any:
         """Return how RE2 is told to compile it."""
         return _options(self._flags, memory)
@@ -125,9 +141,12 @@ class Regex:
 
 @final
 class RegexSet:
-    """Many expressions, of which those that match a text are found in one pass."""
+    """
+    Many expressions, of which those that match a text are found in one pass; a text that begins like none of them is
+    not looked at further.
+    """
 
-    __slots__ = ("_regexes", "_sets")
+    __slots__ = ("_beginnings", "_compared", "_regexes", "_sets")
 
     def __init__(self, regexes: Sequence[Regex]) -> None:
         """
@@ -138,6 +157,9 @@ class RegexSet:
         self._regexes = list(regexes)
         #: (number of the first in it, RE2's set)
         self._sets: list[tuple[int, Any]] = []
+        beginnings = [each.beginning() for each in self._regexes]
+        self._compared = min(map(len, beginnings), default=0)
+        self._beginnings = frozenset(each[: self._compared] for each in beginnings)
         first = size = 0
         for number, each in enumerate(self._regexes):
             if not each.beside(self._regexes[0]):
@@ -156,6 +178,8 @@ class RegexSet:
 
     def matching(self, text: bytes) -> list[int]:
         """Return the numbers of those that match the whole text, in their order."""
+        if text[: self._compared] not in self._beginnings:
+            return []
         if len(text) > MAX_SET_TEXT:
             return [number for number, each in enumerate(self._regexes) if each.matches(text)]
         found: list[int] = []

@@ -122,6 +122,28 @@ class SetTests(SynchronousTestCase):
         expected = [number for number in range(480) if number % 60 < 2]
         self.assertEqual(RegexSet(regexes).matching(b"aa"), expected)
 
+    def test_a_beginning_is_what_every_match_begins_with(self) -> None:
+        """Nothing where RE2 knows of none."""
+        for text, expected in (
+            (b"/api/v1/.*x", b"/api/v1"),
+            (b"/a|/b", b"/"),
+            (b"/ab?", b"/a"),
+            (b".*/a", b""),
+            (b"(/a)*", b""),
+            (b"/" + b"a" * 50, b"/" + b"a" * 30),
+        ):
+            self.assertEqual(Regex(text, 100).beginning(), expected, text)
+        self.assertEqual(Regex(b"/a", 10, ignore_case=True).beginning(), b"/")
+
+    @settings(max_examples=300, deadline=None)
+    @given(EXPRESSIONS, st.lists(TEXTS, max_size=8), st.booleans())
+    def test_no_match_begins_otherwise(self, text: str, texts: list[bytes], ignore_case: bool) -> None:
+        """Against Python's."""
+        regex = Regex(text.encode(), 100, ignore_case=ignore_case)
+        for each in texts:
+            if re.fullmatch(text.encode(), each, re.IGNORECASE if ignore_case else 0):
+                self.assertTrue(each.startswith(regex.beginning()), (text, each, regex.beginning()))
+
     def test_different_options_are_refused(self) -> None:
         """One pass knows one set of them."""
         self.assertRaises(ValueError, RegexSet, [Regex(b"a", 10), Regex(b"a", 10, ignore_case=True)])
