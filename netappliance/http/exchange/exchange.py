@@ -214,8 +214,8 @@ class LiveExchange(Record, TunnelOwner):
         now = self.frontend.poller.now
         self.status = response.status
         self.first_byte_s = now - self.started
-        route = self.route
-        if way.target.attentive or (route is not None and route.chain is not None):
+        chain = self.route.chain if self.route is not None else None
+        if way.target.attentive or (chain is not None and chain.has_response):
             if way.declines(response.status, now):
                 self._repeat(way, clean=trailers is not None)
                 return False
@@ -443,6 +443,6 @@ class LiveExchange(Record, TunnelOwner):
         if log is not None:
             self.sent_bytes += self.stream.response_bytes()
             log.write(self, seconds)
-        route = self.route
-        if self.view is not None and route is not None and route.chain is not None:
-            route.chain.finished(self.view)
+        chain = self.route.chain if self.route is not None else None
+        if chain is not None and chain.has_finished and self.view is not None:
+            chain.finished(self.view)
