@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import subprocess
+from functools import partial
 from pathlib import Path
 
 from benchmarks import backends, http_peers, load, rows
@@ -17,7 +18,7 @@ from benchmarks.rows import OURS
 #: connections of small and of large messages
 CONNECTIONS, FEW = 64, 8
 BODIES = ("chunked", "uploads", "posts")
-ROWS = ("requests", "p99", "responses", *BODIES, "http-connections")
+ROWS = ("requests", "p99", "responses", *BODIES, "http-connections", "routes")
 #: bytes of a form that is sent
 POST = 16384
 #: of a build's maximum, for the rows of latency
@@ -105,6 +106,9 @@ def run(report: Report, plan: Plan) -> None:
     if plan.has_row("requests", "p99", "responses", "http-connections"):
         with Bench() as bench:
             requests(report, plan, bench)
+    if plan.has_row("routes"):
+        with Bench() as bench:
+            routes(report, plan, bench)
     if plan.has_row(*BODIES) and load.available("cc"):
         with Bench() as bench:
             bodies(report, plan, bench)
@@ -128,6 +132,21 @@ def requests(report: Report, plan: Plan, bench: Bench) -> None:
         wrk = load.Wrk(plan.seconds, CONNECTIONS, script=close)
         able = [proxy for proxy in proxies if proxy.name != "ReverseProxyResource"]
         plan.put(report, Load(rows.HTTP_CONNECTIONS, rows.HTTP_CONNECTIONS_CPU, wrk), able)
+
+
+def routes(report: Report, plan: Plan, bench: Bench) -> None:
+    """What many routes cost: a third of the requests are for the last of them, the others for none."""
+    backend = backends.small_answers(bench)
+    _, keep = write_requests(bench.folder, "keep")
+    wrk = load.Wrk(plan.seconds, CONNECTIONS, script=keep)
+    plain = [*(f"/tenants/{number}/" for number in range(4998)), "/users/", "/search/"]
+    regexes = [*(f"~/tenants/t{number}/(.*)" for number in range(199)), "~/(users|search)/([0-9a-f]+)[.].*"]
+    for paths, row, cpu in (
+        (plain, rows.HTTP_PLAIN_ROUTES, rows.HTTP_PLAIN_ROUTES_CPU),
+        (regexes, rows.HTTP_REGEX_ROUTES, rows.HTTP_REGEX_ROUTES_CPU),
+    ):
+        proxies = plan.start(report, bench, backend, partial(http_peers.ours, paths=paths), {})
+        plan.put(report, Load(row, cpu, wrk), proxies)
 
 
 def bodies(report: Report, plan: Plan, bench: Bench) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -28,13 +29,20 @@ reactor.run()
 """
 
 
-def ours(bench: Bench, backend: int, build: Build = INSTALLED, tls: Path | None = None) -> Running:
-    """This project, as an operator would run it but without an access log, like the others."""
+def ours(
+    bench: Bench, backend: int, build: Build = INSTALLED, tls: Path | None = None, paths: Iterable[str] = ()
+) -> Running:
+    """
+    This project, as an operator would run it but without an access log, like the others.
+
+    :param paths: of further routes to the same cluster.
+    """
     port = free_port()
     kind, certificates = ("https", f"certificates = {tls.parent}") if tls else ("http", "")
     config = f"""[cluster c]\nbackends = 127.0.0.1:{backend}
 [{kind} web]\nlisten = tcp:{port}:interface=127.0.0.1:backlog=4096\n{certificates}
 [route default]\nlisteners = web\nhost = *\npath = /\ncluster = c\n"""
+    config += "".join(f"[route r{number}]\npath = {path}\ncluster = c\n" for number, path in enumerate(paths))
     return build.start(bench, config, port)
 
 
