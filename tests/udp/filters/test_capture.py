@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from netappliance.config.regex import Regex
 from netappliance.udp.datagram import Drop
+from netappliance.udp.filters.sections.capture import PLAIN_DATAGRAM
 from tests.udp.filters.support import build, datagram
 
 
@@ -36,12 +38,22 @@ class CaptureTests(SynchronousTestCase):
         self.check("strategy = regex\npattern = q", b"abc", None, b"abc")
         self.check("strategy = regex\npattern = a|(b)", b"a", None, b"a")
 
+    def test_a_datagram_that_is_too_long_for_a_regex_is_dropped(self) -> None:
+        """What one costs has a limit; those of an Ethernet frame fit every regex that is taken."""
+        reach = Regex(b"(a+)+$", PLAIN_DATAGRAM).reach
+        self.check("strategy = regex\npattern = (a+)+$", b"a" * reach, b"a" * reach, b"a" * reach)
+        self.check("strategy = regex\npattern = (a+)+$", b"a" * (reach + 1), None, b"a" * (reach + 1))
+        self.check("strategy = regex\npattern = (a+)+$", b"a" * (reach - 1) + b"b", None, b"a" * (reach - 1) + b"b")
+        self.assertGreaterEqual(reach, PLAIN_DATAGRAM)
+
     def test_options_that_cannot_be_are_refused(self) -> None:
         """By name."""
         for options, word in (
             ("strategy = prefix", "size"),
             ("strategy = regex", "pattern"),
             ("strategy = regex\npattern = (", "regular expression"),
+            ("strategy = regex\npattern = a(?=b)", "look-ahead"),
+            ("strategy = regex\npattern = [ab]{500}", "at most 174 instructions"),
             ("strategy = middle", "strategy"),
             ("size = 70000", "size"),
         ):
